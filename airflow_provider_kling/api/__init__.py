@@ -1,0 +1,1 @@
+"""The Highway API as this provider uses it; nothing in here knows Airflow."""

@@ -1,0 +1,92 @@
+"""An HTTP answer without the HTTP library, read liberally."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer without the HTTP library.
+
+    :param status: HTTP status
+    :param body: the whole body
+    :param headers: header names (any case) and values
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def json(self) -> dict[str, Any] | None:
+        """The body as a JSON object, unwrapped from a `data` envelope; None when it is anything else."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, dict):
+            return None
+        inner = value.get("data")
+        return inner if isinstance(inner, dict) else value
+
+    @property
+    def task_id(self) -> str | None:
+        """The task id that the answer to a POST carries, if it carries one."""
+        value = (self.json or {}).get("task_id")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        return str(value).strip() or None
+
+    @cached_property
+    def error(self) -> ServiceError | None:
+        """The service's own error body, if that is what this is."""
+        body = self.json or {}
+        nested = body.get("error")
+        body = nested if isinstance(nested, dict) else body
+        reason = body.get("reason") or body.get("code")
+        if not isinstance(reason, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]+", reason):
+            return None
+        code = str(body.get("code", ""))
+        return ServiceError(
+            reason=reason,
+            message=str(body.get("message") or "")[:500],
+            status=int(code) if re.fullmatch(r"[1-5]\d\d", code) else self.status,
+        )
+
+    @property
+    def trace_id(self) -> str | None:
+        """The request id among the headers; the API documents none, so any usual name counts."""
+        for name, value in self.headers.items():
+            if re.search(r"trace|request-?id", name, re.IGNORECASE):
+                return value[:200]
+        return None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds from the `Retry-After` header (a number or an HTTP date), None when absent or unreadable."""
+        text = next((v for k, v in self.headers.items() if k.lower() == "retry-after"), "").strip()
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return float(text)
+        try:
+            return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        except (ValueError, TypeError, OverflowError):
+            return None
+
+
+@dataclass(frozen=True)
+class ServiceError:
+    """The error body `{"code", "reason", "message"}` of the service."""
+
+    reason: str
+    message: str
+    status: int

@@ -1,0 +1,322 @@
+"""The wire: a sync and an async client made by one builder, and the download of a finished video.
+
+This is the only module that imports httpx. The POST is sent once, whatever happens: no retry, no redirect, and
+every failure is told apart as "never sent" (`Unreachable`) or "perhaps bought" (`SubmitUncertain`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import re
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from airflow_provider_kling import __version__
+from airflow_provider_kling.api.account import Account, is_loopback
+from airflow_provider_kling.api.answers import Answer
+from airflow_provider_kling.api.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    PollFailed,
+    SubmitUncertain,
+    Unreachable,
+    VideoUnavailable,
+    classify_poll,
+    classify_submit,
+)
+from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+_CONNECT_TIMEOUT = 10.0
+_MAX_ANSWER_BYTES = 1 << 20
+_MAX_REDIRECTS = 5
+_CHUNK = 1 << 20
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+_PROBE_TASK_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@functools.cache
+def ssl_context() -> ssl.SSLContext:
+    """The one TLS context of the process (building one costs tens of milliseconds); honours SSL_CERT_FILE."""
+    return httpx.create_ssl_context()
+
+
+class _Wire:
+    """What both clients share: how a request looks and what an answer means."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.account.base_url!r})"
+
+    def _build(self, method: str, path: str, **kwargs: Any) -> httpx.Request:
+        headers = {
+            "Authorization": f"Bearer {self.account.api_key}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"airflow-provider-kling/{__version__}",
+        }
+        timeout = httpx.Timeout(self.account.timeout, connect=min(_CONNECT_TIMEOUT, self.account.timeout))
+        url = f"{self.account.base_url}{path}"
+        return httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
+
+    def _submit_request(self, request: TextToVideo, model: str) -> httpx.Request:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model):
+            raise InvalidRequest(f"model={model!r}: must be a model name such as {DEFAULT_MODEL}")
+        return self._build("POST", f"/v3/async/{model}", json=request.body())
+
+    def _poll_request(self, task_id: str) -> httpx.Request:
+        return self._build("GET", "/v3/async/task-result", params={"task_id": task_id})
+
+    def _read_submit(self, answer: Answer) -> str:
+        error = classify_submit(self._censored(answer))
+        if error:
+            raise error
+        return str(answer.task_id)
+
+    def _read_render(self, answer: Answer, task_id: str) -> Render:
+        error = classify_poll(self._censored(answer), task_id)
+        if error:
+            raise error
+        return Render.read(answer.json or {}, task_id=task_id)
+
+    def _censored(self, answer: Answer) -> Answer:
+        """The same answer without our key in it, should the service repeat it in a message."""
+        body = answer.body.replace(self.account.api_key.encode(), b"***")
+        return Answer(status=answer.status, body=body, headers=answer.headers)
+
+    def _submit_broke(self, error: Exception) -> NoReturn:
+        what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
+        if isinstance(error, _NEVER_SENT):
+            raise Unreachable(
+                f"{self.account.base_url} can't be reached, the request was never sent ({what})"
+            ) from None
+        raise SubmitUncertain(f"The submit was on its way when the exchange broke off ({what})") from None
+
+    def _poll_broke(self, error: Exception, task_id: str) -> NoReturn:
+        what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
+        raise PollFailed(f"Asking for task {task_id} got no answer ({what})", task_id=task_id) from None
+
+
+class KlingClient(_Wire):
+    """Blocking client, for workers.
+
+    :param account: key, base URL and limits
+    :param transport: an httpx transport to send through, for tests; default: the network, with the usual environment
+        (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE)
+    """
+
+    def __init__(self, account: Account, *, transport: httpx.BaseTransport | None = None) -> None:
+        super().__init__(account)
+        self._http = httpx.Client(verify=ssl_context(), transport=transport, follow_redirects=False)
+
+    def submit(self, request: TextToVideo, *, model: str = DEFAULT_MODEL) -> str:
+        """Buy a render: one POST, never repeated.
+
+        :param request: what to render
+        :param model: model slug; default `kling-v3.0-4k-t2v`
+        :returns: the task id
+        :raises KlingError: one of the outcomes of `api.errors`; `bought` on it says whether it was paid
+        """
+        wire_request = self._submit_request(request, model)
+        try:
+            answer = self._exchange(wire_request)
+        except Exception as error:  # noqa: BLE001  # whatever broke, after the send began it may have been bought
+            self._submit_broke(error)
+        return self._read_submit(answer)
+
+    def get_render(self, task_id: str) -> Render:
+        """Ask how a render stands; free.
+
+        :param task_id: the id that submit returned
+        :raises PollFailed: when there was no usable answer; the render itself is untouched
+        :raises AuthenticationFailed: when the key is not accepted
+        :raises RateLimited: when the API asks for fewer questions
+        """
+        try:
+            answer = self._exchange(self._poll_request(task_id))
+        except Exception as error:  # noqa: BLE001  # a question that fails never fails a paid render
+            self._poll_broke(error, task_id)
+        return self._read_render(answer, task_id)
+
+    def check_key(self) -> None:
+        """Ask for a task that does not exist: a bad key is refused, a good one is told "not found"; free.
+
+        :raises AuthenticationFailed: when the key is not accepted
+        :raises PollFailed: when the answer is not the service's
+        """
+        try:
+            answer = self._censored(self._exchange(self._poll_request(_PROBE_TASK_ID)))
+        except Exception as error:  # noqa: BLE001  # any failure to ask is told, not thrown as a traceback
+            self._poll_broke(error, _PROBE_TASK_ID)
+        refusal = classify_poll(answer, _PROBE_TASK_ID)
+        if isinstance(refusal, AuthenticationFailed) or (refusal and not answer.error):
+            raise refusal
+
+    def _exchange(self, request: httpx.Request) -> Answer:
+        give_up = time.monotonic() + 2 * self.account.timeout
+        with _quiet():
+            response = self._http.send(request, stream=True)
+            with contextlib.closing(response):
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    _take(body, chunk, give_up)
+        return Answer(status=response.status_code, body=bytes(body), headers=dict(response.headers))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncKlingClient(_Wire):
+    """The same for an event loop; it only asks, so a trigger can't buy.
+
+    :param account: key, base URL and limits; may be replaced while in use (a rotated key)
+    :param transport: as for :class:`KlingClient`
+    """
+
+    def __init__(self, account: Account, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        super().__init__(account)
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
+        self._http = httpx.AsyncClient(verify=ssl_context(), transport=transport, follow_redirects=False, limits=limits)
+
+    async def get_render(self, task_id: str) -> Render:
+        """Ask how a render stands; see :meth:`KlingClient.get_render`.
+
+        :param task_id: the id that submit returned
+        """
+        try:
+            answer = await self._exchange(self._poll_request(task_id))
+        except Exception as error:  # noqa: BLE001  # a question that fails never fails a paid render
+            self._poll_broke(error, task_id)
+        return self._read_render(answer, task_id)
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        give_up = time.monotonic() + 2 * self.account.timeout
+        with _quiet():
+            response = await self._http.send(request, stream=True)
+            async with contextlib.aclosing(response):
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    _take(body, chunk, give_up)
+        return Answer(status=response.status_code, body=bytes(body), headers=dict(response.headers))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+
+def _take(body: bytearray, chunk: bytes, give_up: float) -> None:
+    """Add a piece of an answer; an endless or dripping answer ends here."""
+    body += chunk
+    if len(body) > _MAX_ANSWER_BYTES:
+        raise httpx.ReadError("the answer is longer than any answer of this API")
+    if time.monotonic() > give_up:
+        raise httpx.ReadTimeout("the answer drips in too slowly")
+
+
+_ours: ContextVar[bool] = ContextVar("airflow_provider_kling_request", default=False)
+
+
+def _not_ours(_: logging.LogRecord) -> bool:
+    return not _ours.get()
+
+
+# httpx logs every request with its full URL at INFO: a line per poll, and signed links in the clear.
+logging.getLogger("httpx").addFilter(_not_ours)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A video on its way.
+
+    :param length: bytes announced by the file host, when it announced them
+    :param chunks: the bytes, in pieces of at most 1 MiB
+    """
+
+    length: int | None
+    chunks: Iterator[bytes]
+
+
+@contextlib.contextmanager
+def open_video(url: str, *, timeout: float = 60.0, transport: httpx.BaseTransport | None = None) -> Iterator[Download]:
+    """Open a signed link; no key is sent, and only https is followed (http on this machine, for the simulator).
+
+    :param url: the link
+    :param timeout: seconds without a byte before the download is given up; default 60
+    :param transport: an httpx transport to send through, for tests; default: the network
+    :raises VideoUnavailable: when the file host refuses or the download breaks; messages never hold the link
+    """
+    limits = httpx.Timeout(timeout, connect=_CONNECT_TIMEOUT)
+    with httpx.Client(verify=ssl_context(), transport=transport, timeout=limits) as http, _quiet():
+        try:
+            with contextlib.closing(_follow(http, url)) as response:
+                length = response.headers.get("content-length", "")
+                yield Download(
+                    length=int(length) if length.isascii() and length.isdigit() else None,
+                    chunks=response.iter_bytes(_CHUNK),
+                )
+        except httpx.HTTPError as error:
+            raise VideoUnavailable(f"the download broke off ({type(error).__name__})") from None
+
+
+def _follow(http: httpx.Client, url: str) -> httpx.Response:
+    for _ in range(_MAX_REDIRECTS + 1):
+        host = _download_host(url)
+        request = http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
+        response = http.send(request, stream=True, auth=None)
+        if response.status_code == 200:
+            return response
+        response.close()
+        if not response.has_redirect_location:
+            raise VideoUnavailable(
+                f"the file host {host} answered with HTTP {response.status_code}",
+                http_status=response.status_code,
+            )
+        url = urljoin(url, response.headers["location"])
+    raise VideoUnavailable(f"the file host {host} redirects more than {_MAX_REDIRECTS} times")
+
+
+def _download_host(url: str) -> str:
+    """The host of a link that may be followed."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise VideoUnavailable("the link to the video is no URL") from None
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise VideoUnavailable(f"the link to the video on {host!r} is not https: not followed")
+    return host

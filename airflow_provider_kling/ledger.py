@@ -1,0 +1,246 @@
+"""What this task instance has bought: pure decisions, and the record in Airflow's task state store (3.3+).
+
+The store's scope is dag run x task x map index; it survives retries, and in Airflow 3.3 clears. One key holds one
+record: intent before the POST, the task id right after it, then rendered and done. A record that can't be read
+stops the task: it never means "nothing bought".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_kling.exceptions import LedgerUnavailable, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+log = logging.getLogger(__name__)
+
+_KEY = "kling_render"
+_VERSION = 1
+
+OnUncertainSubmit = Literal["fail", "resubmit"]
+OnClear = Literal["render", "reuse"]
+
+
+class Phase(StrEnum):
+    """How far a purchase has come."""
+
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    RENDERED = "rendered"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One purchase.
+
+    :param phase: how far it has come
+    :param generation: 1 for the first purchase of this task instance, counting up
+    :param fingerprint: hash of what is bought, by which model, from which account
+    :param max_tries: the task instance's `max_tries`; it grows with every clear and with nothing else
+    :param task_id: the API's id, from `submitted` on
+    :param submitted_at: epoch seconds of the submit
+    :param manifest: what was delivered, when done
+    """
+
+    phase: Phase
+    generation: int
+    fingerprint: str
+    max_tries: int
+    task_id: str | None = None
+    submitted_at: float | None = None
+    manifest: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Buy. `why` is for the log when there was an earlier purchase."""
+
+    generation: int
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Reattach:
+    """Go on with a render that is already paid for."""
+
+    record: Record
+    may_buy_anew: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """Deliver once more what was delivered before, free."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Stop: it is unknown whether the last submit bought something."""
+
+
+Decision = Submit | Reattach | Reuse | Refuse
+
+
+def decide(
+    record: Record | None,
+    *,
+    fingerprint: str,
+    cleared: bool,
+    on_uncertain_submit: OnUncertainSubmit = "fail",
+    on_clear: OnClear = "render",
+) -> Decision:
+    """Decide what an attempt does first.
+
+    :param record: what this task instance has bought so far
+    :param fingerprint: of what this attempt would buy
+    :param cleared: whether a person cleared the task since the record was written
+    :param on_uncertain_submit: "resubmit" lets a retry submit again although the last submit may have bought
+    :param on_clear: "reuse" delivers a finished render again after a clear instead of buying a new one
+    """
+    if record is None:
+        return Submit(generation=1)
+    following = record.generation + 1
+    match record.phase:
+        case Phase.INTENT if cleared:
+            return Submit(following, "the last submit was never answered, and a clear is consent to submit again")
+        case Phase.INTENT if on_uncertain_submit == "resubmit":
+            return Submit(following, "the last submit was never answered, and on_uncertain_submit='resubmit'")
+        case Phase.INTENT:
+            return Refuse()
+        case Phase.SUBMITTED if record.fingerprint != fingerprint:
+            return Submit(following, f"the inputs changed; the render {record.task_id} of the old ones is left alone")
+        case Phase.SUBMITTED:
+            return Reattach(record, may_buy_anew=True)
+        case Phase.RENDERED:
+            return Reattach(record, may_buy_anew=cleared)
+        case Phase.DONE if cleared and on_clear == "render":
+            return Submit(following, f"the task was cleared after render {record.task_id} was delivered")
+        case Phase.DONE:
+            return Reuse(record)
+        case Phase.FAILED:
+            return Submit(following, f"render {record.task_id} failed")
+
+
+class Ledger:
+    """Reads and writes the record of one task instance.
+
+    :param context: the task's context; without a task state store (before Airflow 3.3) nothing is remembered
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store = context.get("task_state_store")
+        self._max_tries = int(context["ti"].max_tries or 0)
+        self.record = self._read()
+
+    @property
+    def durable(self) -> bool:
+        """Whether a retry will know what was bought."""
+        return self._store is not None
+
+    @property
+    def retry(self) -> Retry:
+        """What another attempt would do, for messages."""
+        return "remembers" if self.durable else "forgets"
+
+    @property
+    def cleared(self) -> bool:
+        """Whether a person cleared the task since the record was written."""
+        return self.record is not None and self._max_tries > self.record.max_tries
+
+    def intend(self, *, generation: int, fingerprint: str) -> Record | None:
+        """Write down that a POST is about to be sent; returns the record to go back to if it was not.
+
+        :param generation: of the purchase
+        :param fingerprint: of what is bought
+        """
+        before = self.record
+        self._write(Record(Phase.INTENT, generation, fingerprint, self._max_tries), verify=True)
+        return before
+
+    def take_back(self, before: Record | None) -> None:
+        """Undo an intent whose POST was refused or never sent.
+
+        :param before: the record before the intent
+        """
+        self.record = before
+        with self._tolerating():
+            if before is not None:
+                self._write(before)
+            elif self._store is not None:
+                self._guard("write", lambda store: store.delete(_KEY))
+
+    def follow(self, task_id: str, submitted_at: float | None) -> None:
+        """Take up a purchase that the store does not hold (before Airflow 3.3, or when its record was deleted).
+
+        :param task_id: the render's id at the API
+        :param submitted_at: epoch seconds of the submit, when known
+        """
+        if self.record is None or self.record.task_id != task_id:
+            self.record = Record(Phase.SUBMITTED, 1, "", self._max_tries, task_id, submitted_at)
+
+    def advance(self, phase: Phase, **changes: Any) -> None:
+        """Write the record's next phase; an unwritten one is safe, as an earlier phase never buys more.
+
+        :param phase: the phase reached
+        :param changes: other fields of the record to set
+        """
+        if self.record is not None:
+            with self._tolerating():
+                self._write(replace(self.record, phase=phase, max_tries=self._max_tries, **changes))
+
+    @contextlib.contextmanager
+    def _tolerating(self) -> Iterator[None]:
+        try:
+            yield
+        except LedgerUnavailable as error:
+            log.error("%s The task goes on.", error.message)  # noqa: TRY400  # the message says it all
+
+    def _read(self) -> Record | None:
+        if self._store is None:
+            return None
+        value = self._guard("read", lambda store: store.get(_KEY))
+        if value is None:
+            return None
+        try:
+            if value["v"] != _VERSION:
+                raise ValueError(f"version {value['v']!r}")
+            fields = {name: value[name] for name in Record.__dataclass_fields__}
+            return Record(**{**fields, "phase": Phase(fields["phase"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerUnavailable(
+                f"The record of what this task bought can't be understood ({type(error).__name__}: {error}). Nothing "
+                f"was sent. Look at {_KEY!r} in the task's state store; delete it to start anew, which may buy again."
+            ) from None
+
+    def _write(self, record: Record, *, verify: bool = False) -> None:
+        self.record = record
+        if self._store is None:
+            return
+        from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+        value = {"v": _VERSION, **asdict(record)}
+        self._guard("write", lambda store: store.set(_KEY, value, retention=NEVER_EXPIRE))
+        # Airflow 3.3 does not report a refused write, so an intent is only believed when it reads back.
+        if verify and self._guard("write", lambda store: store.get(_KEY)) != value:
+            raise LedgerUnavailable(
+                "The record of what this task buys could not be written. Nothing was sent or paid; a retry tries again."
+            )
+
+    def _guard(self, what: str, action: Any) -> Any:
+        try:
+            return action(self._store)
+        except Exception as error:
+            raise LedgerUnavailable(
+                f"The task state store does not {what} what this task buys ({type(error).__name__}: {error}). "
+                "Nothing was sent or paid by this attempt; a retry tries again."
+            ) from error

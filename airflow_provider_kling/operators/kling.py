@@ -1,0 +1,368 @@
+"""A prompt goes in, a 4K video lies in the user's storage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_kling.operators.checking import REQUEST_FIELDS, check_known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.api.errors import KlingError
+    from airflow_provider_kling.api.models import Shot, TextToVideo
+    from airflow_provider_kling.api.waiting import Verdict
+    from airflow_provider_kling.hooks.kling import KlingHook
+    from airflow_provider_kling.ledger import Ledger, OnClear, OnUncertainSubmit, Reattach, Submit
+
+_BACKSTOP = 300.0
+"""Seconds after our own deadline at which Airflow ends the deferral, should the trigger never report."""
+
+
+class KlingTextToVideoOperator(BaseOperator):
+    """Renders a video with Kling v3.0 4K, waits for it without holding a worker, and saves it.
+
+    Fields left at None are not sent, so that the API's default holds (source: the API page). A mistake in a field
+    without template fails when the DAG is parsed; otherwise the task fails without a retry, before anything is paid.
+
+    :param prompt: what the video shows, 1 to 2500 characters; or `multi_prompt`, never both
+    :param multi_prompt: shots as `Shot(prompt, duration)` or dicts; their lengths add up to `duration`
+    :param negative_prompt: what to avoid, at most 2500 characters; default None
+    :param duration: length in whole seconds, 3 to 15; API default 5, with shots their sum
+    :param aspect_ratio: "16:9", "9:16" or "1:1"; API default "16:9"
+    :param cfg_scale: 0 (freer) to 1 (closer to the prompt); default None
+    :param sound: a sound track too (costs more); API default false
+    :param model: model slug; default `kling-v3.0-4k-t2v`
+    :param save_to: local path or object-storage URL for the finished MP4; default None: only the link is returned,
+        which dies within the hour
+    :param storage_conn_id: Airflow connection of the object storage; default None
+    :param kling_conn_id: Airflow connection of type `kling`; default `kling_default`
+    :param deferrable: wait in the triggerer (default) or on the worker
+    :param timeout: how long to wait for a render, timedelta or seconds; default 1 hour. A retry goes on with the
+        same render and a fresh timeout (Airflow 3.3+). A refused submit steps aside for at most this long.
+    :param on_uncertain_submit: when the answer to a submit was lost: "fail" (default) stops without a retry,
+        "resubmit" lets Airflow's retries submit again, which may buy twice
+    :param on_clear: when a finished task is cleared: "render" (default) buys anew, "reuse" delivers the same again
+    """
+
+    template_fields: Sequence[str] = (*REQUEST_FIELDS, "model", "save_to", "storage_conn_id", "kling_conn_id")
+    ui_color = "#e8e3f6"
+
+    def __init__(
+        self,
+        *,
+        prompt: str | None = None,
+        multi_prompt: Sequence[Shot | dict[str, Any]] | str | None = None,
+        negative_prompt: str | None = None,
+        duration: int | str | None = None,
+        aspect_ratio: str | None = None,
+        cfg_scale: float | str | None = None,
+        sound: bool | str | None = None,
+        model: str = "kling-v3.0-4k-t2v",
+        save_to: str | None = None,
+        storage_conn_id: str | None = None,
+        kling_conn_id: str = "kling_default",
+        deferrable: bool = True,
+        timeout: timedelta | float = timedelta(hours=1),
+        on_uncertain_submit: OnUncertainSubmit = "fail",
+        on_clear: OnClear = "render",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.prompt = prompt
+        self.multi_prompt = _as_dicts(multi_prompt)
+        self.negative_prompt = negative_prompt
+        self.duration = duration
+        self.aspect_ratio = aspect_ratio
+        self.cfg_scale = cfg_scale
+        self.sound = sound
+        self.model = model
+        self.save_to = save_to
+        self.storage_conn_id = storage_conn_id
+        self.kling_conn_id = kling_conn_id
+        self.deferrable = deferrable
+        self.timeout = timeout
+        self.on_uncertain_submit = on_uncertain_submit
+        self.on_clear = on_clear
+        self._render_id: str | None = None
+        check_known(vars(self))
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Map this operator; what is given here is checked when the DAG is parsed, like any other argument.
+
+        :param kwargs: the arguments that all mapped tasks share
+        """
+        check_known(kwargs, complete=False)
+        return super().partial(**kwargs)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Buy the render, or go on with the one this task instance has bought; then wait and deliver.
+
+        :param context: Airflow's task context
+        :returns: the manifest
+        :raises KlingException: one of `airflow_provider_kling.exceptions`
+        """
+        from airflow_provider_kling.api.errors import SubmitUncertain
+        from airflow_provider_kling.exceptions import submit_failed
+        from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide
+
+        request, fingerprint = self._check()
+        ledger = Ledger(context)
+        decision = decide(
+            ledger.record,
+            fingerprint=fingerprint,
+            cleared=ledger.cleared,
+            on_uncertain_submit=self.on_uncertain_submit,
+            on_clear=self.on_clear,
+        )
+        if isinstance(decision, Refuse):
+            raise submit_failed(SubmitUncertain("An earlier attempt submitted and did not learn the answer"))
+        if isinstance(decision, Reuse):
+            return self._deliver_again(ledger, request)
+        verdict = None
+        if isinstance(decision, Reattach):
+            verdict, decision = self._look(decision)
+        if isinstance(decision, Reattach):
+            ledger.advance(decision.record.phase)
+        else:
+            self.log.info("Submitting a new render%s.", f": {decision.why}" if decision.why else "")
+            self._buy(context, ledger, request, generation=decision.generation, fingerprint=fingerprint)
+        if verdict is None:
+            verdict = self._wait(ledger, request)
+        return self._finish(verdict, ledger, request)
+
+    def execute_complete(
+        self, context: Context, event: Any = None, submitted_at: float | None = None
+    ) -> dict[str, Any]:
+        """Take over from the trigger.
+
+        :param context: Airflow's task context
+        :param event: what the trigger fired
+        :param submitted_at: epoch seconds of the submit
+        :returns: the manifest
+        :raises KlingException: when the render did not end with a video
+        """
+        from airflow_provider_kling.api.errors import InvalidRequest
+        from airflow_provider_kling.api.models import TextToVideo
+        from airflow_provider_kling.ledger import Ledger
+        from airflow_provider_kling.triggers.kling import read_event
+
+        task_id, verdict = read_event(event)
+        ledger = Ledger(context)
+        ledger.follow(task_id, submitted_at)
+        try:
+            request = TextToVideo.parse(**self._request_fields())
+        except InvalidRequest:  # a template renders to something else by now; the paid video is delivered all the same
+            request = None
+        return self._finish(verdict, ledger, request)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Turn Airflow's own deferral timeout, which comes a little after ours, into a render's timeout.
+
+        :param next_method: as in BaseOperator
+        :param next_kwargs: as in BaseOperator
+        :param context: Airflow's task context
+        """
+        from airflow_provider_kling._compat import TaskDeferralTimeout
+        from airflow_provider_kling.api.waiting import Outcome, Verdict
+        from airflow_provider_kling.exceptions import waiting_failed
+        from airflow_provider_kling.ledger import Ledger
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            ledger = Ledger(context)
+            task_id = ledger.record.task_id if ledger.record else None
+            verdict = Verdict(Outcome.TIMED_OUT, "the triggerer did not report in time")
+            raise waiting_failed(verdict, task_id or "of this task", retry=ledger.retry) from None
+
+    def on_kill(self) -> None:
+        """Say what stopping means; there is no cancel in this API."""
+        if self._render_id:
+            self.log.warning(
+                "Stopped while render %s was going on. It goes on and is paid: this API has no cancel. A retry or a "
+                "clear goes on with it (Airflow 3.3+); KlingRenderSensor can fetch it by its task_id.",
+                self._render_id,
+            )
+
+    def _check(self) -> tuple[TextToVideo, str]:
+        """Find every mistake before any money is spent."""
+        from airflow_provider_kling.api import errors
+        from airflow_provider_kling.api.models import TextToVideo
+        from airflow_provider_kling.exceptions import InvalidTarget, submit_failed
+        from airflow_provider_kling.saving import InvalidPath, check_target
+
+        try:
+            request = TextToVideo.parse(**self._request_fields())
+            account = self._hook().account()
+            if self.save_to is not None:
+                check_target(self.save_to, conn_id=self.storage_conn_id)
+        except (errors.InvalidRequest, errors.InvalidConnection) as error:
+            raise submit_failed(error) from None
+        except InvalidPath as error:
+            raise InvalidTarget(f"{error}. Nothing was sent or paid. Correct it and clear the task.") from None
+        return request, request.fingerprint(model=self.model, account=account.base_url)
+
+    def _look(self, decision: Reattach) -> tuple[Verdict | None, Reattach | Submit]:
+        """Ask once how the render stands that this task has bought: over, still going on, or come to nothing."""
+        from airflow_provider_kling.api.errors import KlingError, RenderNotFound
+        from airflow_provider_kling.api.waiting import Outcome, Verdict, judge
+        from airflow_provider_kling.ledger import Phase, Submit
+
+        record = decision.record
+        rendered = record.phase is Phase.RENDERED
+        self.log.info("This task has bought render %s already: going on with it.", record.task_id)
+        verdict = Verdict(Outcome.SUCCEEDED) if rendered else None
+        try:
+            verdict = judge(self._hook().get_render(str(record.task_id))) or verdict
+        except RenderNotFound as error:
+            if rendered:
+                verdict = Verdict(Outcome.LOST if decision.may_buy_anew else Outcome.NO_VIDEO, error.reason)
+        except KlingError as error:
+            self.log.warning("%s", error.message)
+        if verdict and verdict.outcome in {Outcome.FAILED, Outcome.LOST} and decision.may_buy_anew:
+            return None, Submit(record.generation + 1, f"render {record.task_id} {verdict.outcome}, {verdict.reason}")
+        return verdict, decision
+
+    def _buy(
+        self, context: Context, ledger: Ledger, request: TextToVideo, *, generation: int, fingerprint: str
+    ) -> None:
+        """Intent, POST, record, XCom: in this order, so that no crash between two of them buys twice unseen."""
+        from airflow_provider_kling.api.errors import KlingError, SubmitUncertain
+        from airflow_provider_kling.ledger import Phase
+
+        for caution in request.cautions():
+            self.log.warning(caution)
+        if not ledger.durable and self.retries:
+            self.log.warning("Before Airflow 3.3 a task can't remember what it bought: a retry may buy again.")
+        before = ledger.intend(generation=generation, fingerprint=fingerprint)
+        try:
+            task_id = self._hook().submit(request, model=self.model)
+        except KlingError as error:
+            if not isinstance(error, SubmitUncertain):
+                ledger.take_back(before)
+            self._not_submitted(error, context)
+        self.log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, self.model, request.seconds)
+        ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="task_id", value=task_id)
+
+    def _not_submitted(self, error: KlingError, context: Context) -> NoReturn:
+        """Step aside without using up a retry when time may cure it, otherwise fail."""
+        from airflow_provider_kling._compat import AirflowRescheduleException
+        from airflow_provider_kling.api.waiting import step_aside_delay
+        from airflow_provider_kling.exceptions import STEP_ASIDE, submit_failed
+
+        if isinstance(error, STEP_ASIDE):
+            now = datetime.now(UTC)
+            first = context["ti"].get_first_reschedule_date(context)
+            waited = (now - first).total_seconds() if first else 0.0
+            delay = step_aside_delay(waited=waited, retry_after=error.retry_after)
+            if waited + delay <= self._patience():
+                self.log.warning(
+                    "%s. Nothing was bought; trying again in %.0f s, without using up a retry or holding a worker.",
+                    error.message.rstrip("."),
+                    delay,
+                )
+                raise AirflowRescheduleException(now + timedelta(seconds=delay))
+        raise submit_failed(error, resubmit=self.on_uncertain_submit == "resubmit") from None
+
+    def _wait(self, ledger: Ledger, request: TextToVideo) -> Verdict:
+        """Wait for the render in the triggerer (this raises TaskDeferred), or here."""
+        from airflow_provider_kling.triggers.kling import KlingRenderTrigger
+
+        record = ledger.record
+        now = time.time()
+        trigger = KlingRenderTrigger(
+            kling_conn_id=self.kling_conn_id,
+            kling_task_id=str(record and record.task_id),
+            submitted_at=(record and record.submitted_at) or now,
+            deadline=now + self._patience(),
+            like=f"{self.model}/{request.seconds}s",
+        )
+        if self.deferrable:
+            self.defer(
+                trigger=trigger,
+                method_name="execute_complete",
+                kwargs={"submitted_at": trigger.submitted_at},
+                timeout=timedelta(seconds=self._patience() + _BACKSTOP),
+            )
+        self._render_id = trigger.kling_task_id
+        return asyncio.run(trigger.wait())
+
+    def _finish(self, verdict: Verdict, ledger: Ledger, request: TextToVideo | None) -> dict[str, Any]:
+        """Deliver the video, or raise what became of the render; either way the record says so."""
+        from airflow_provider_kling.api.waiting import Outcome
+        from airflow_provider_kling.exceptions import waiting_failed
+        from airflow_provider_kling.ledger import Phase
+
+        task_id = str(ledger.record and ledger.record.task_id)
+        if verdict.outcome is Outcome.SUCCEEDED:
+            ledger.advance(Phase.RENDERED)
+            return self._deliver(task_id, ledger, request)
+        if verdict.outcome in {Outcome.FAILED, Outcome.CONTENT_REJECTED, Outcome.LOST}:
+            ledger.advance(Phase.FAILED)
+        raise waiting_failed(verdict, task_id, retry=ledger.retry)
+
+    def _deliver(self, task_id: str, ledger: Ledger, request: TextToVideo | None) -> dict[str, Any]:
+        from airflow_provider_kling.api.errors import VideoUnavailable
+        from airflow_provider_kling.exceptions import not_delivered
+        from airflow_provider_kling.ledger import Phase
+        from airflow_provider_kling.manifest import build_manifest
+        from airflow_provider_kling.saving import deliver
+
+        hook = self._hook()
+        try:
+            render, saved = deliver(lambda: hook.get_render(task_id), self.save_to, conn_id=self.storage_conn_id)
+        except VideoUnavailable as error:
+            raise not_delivered(error, task_id, retry=ledger.retry) from error.__cause__
+        manifest = build_manifest(
+            render,
+            request=request,
+            model=self.model,
+            submitted_at=ledger.record.submitted_at if ledger.record else None,
+            saved=saved,
+        )
+        ledger.advance(Phase.DONE, manifest=manifest)
+        if saved:
+            self.log.info("Saved render %s to %s: %s bytes, sha256 %s", task_id, saved.path, saved.size, saved.sha256)
+        return manifest
+
+    def _deliver_again(self, ledger: Ledger, request: TextToVideo) -> dict[str, Any]:
+        """Hand out once more what was delivered before; only a target that is new is written to."""
+        from airflow_provider_kling.saving import is_same_target
+
+        record = ledger.record
+        manifest = dict((record and record.manifest) or {})
+        task_id = str(record and record.task_id)
+        self.log.info("Render %s was delivered before: delivering it again, free.", task_id)
+        if self.save_to is not None and not is_same_target(manifest.get("saved_to"), self.save_to):
+            return self._deliver(task_id, ledger, request)
+        return manifest
+
+    def _request_fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in REQUEST_FIELDS}
+
+    def _hook(self) -> KlingHook:
+        from airflow_provider_kling.hooks.kling import KlingHook
+
+        return KlingHook(self.kling_conn_id)
+
+    def _patience(self) -> float:
+        """`timeout` in seconds."""
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else float(self.timeout)
+
+
+def _as_dicts(multi_prompt: Any) -> Any:
+    """Airflow renders templates inside dicts, not inside models."""
+    if not isinstance(multi_prompt, list | tuple):
+        return multi_prompt
+    return [shot.model_dump() if hasattr(shot, "model_dump") else shot for shot in multi_prompt]

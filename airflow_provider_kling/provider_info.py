@@ -1,0 +1,55 @@
+"""What Airflow discovers of this provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_kling import __version__
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["login", "schema", "port", "extra"],
+    "relabeling": {"host": "Base URL", "password": "API key"},
+    "placeholders": {"host": "https://api.highwayapi.ai", "password": "sk_..."},
+}
+
+_CONNECTION = {
+    "connection-type": "kling",
+    "hook-class-name": "airflow_provider_kling.hooks.kling.KlingHook",
+    "hook-name": "Kling (Highway API)",
+    "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+    "conn-fields": {
+        "requests_per_second": {
+            "label": "Requests per second",
+            "description": "Most questions per second that one process asks this API; default 10.",
+            "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        },
+        "timeout": {
+            "label": "Timeout (seconds)",
+            "description": "Seconds without a byte before an exchange is given up; default 30.",
+            "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        },
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe this provider; found by Airflow through the entry point `apache_airflow_provider`."""
+    return {
+        "package-name": "airflow-provider-kling",
+        "name": "Kling",
+        "description": "Kling v3.0 4K text-to-video on the Highway API: paid once, nothing lost, nobody waits.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Kling",
+                "external-doc-url": "https://docs.jiekou.ai/en/docs/models/reference-kling-v3.0-4k-t2v",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.hooks.kling"]}],
+        "operators": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.operators.kling"]}],
+        "sensors": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.sensors.kling"]}],
+        "triggers": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.triggers.kling"]}],
+        "connection-types": [_CONNECTION],
+        "cli": ["airflow_provider_kling.cli.get_kling_commands"],
+    }

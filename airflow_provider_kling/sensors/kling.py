@@ -1,0 +1,132 @@
+"""Waits for a render that was bought elsewhere."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from airflow_provider_kling._compat import AirflowSensorTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.api.waiting import Verdict
+    from airflow_provider_kling.hooks.kling import KlingHook
+
+_BACKSTOP = 300.0
+
+
+class KlingRenderSensor(BaseSensorOperator):
+    """Waits until a render is finished and returns its manifest; it buys nothing, whatever happens.
+
+    For a render that another task, another system or a killed task submitted. `timeout`, `mode`, `poke_interval`,
+    `soft_fail` and `never_fail` mean what they mean for every sensor; `mode` and `poke_interval` only matter with
+    `deferrable=False`.
+
+    :param kling_task_id: the render's id at the API
+    :param kling_conn_id: Airflow connection of type `kling`; default `kling_default`
+    :param deferrable: wait in the triggerer (default) or by poking
+    """
+
+    template_fields: Sequence[str] = ("kling_task_id", "kling_conn_id")
+    ui_color = "#e8e3f6"
+
+    def __init__(
+        self, *, kling_task_id: str, kling_conn_id: str = "kling_default", deferrable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kling_task_id = kling_task_id
+        self.kling_conn_id = kling_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> Any:
+        """Wait for the render.
+
+        :param context: Airflow's task context
+        :returns: the manifest
+        :raises KlingException: when the render did not end with a video
+        """
+        from airflow_provider_kling.api.errors import InvalidConnection
+        from airflow_provider_kling.exceptions import InvalidRequest, submit_failed
+        from airflow_provider_kling.triggers.kling import KlingRenderTrigger
+
+        task_id = str(self.kling_task_id or "").strip()
+        if task_id in {"", "None"}:
+            raise InvalidRequest(f"kling_task_id={self.kling_task_id!r}: must be the id that a submit returned.")
+        self.kling_task_id = task_id
+        try:
+            self._hook().account()
+        except InvalidConnection as error:
+            raise submit_failed(error) from None
+        if not self.deferrable:
+            return super().execute(context)
+        now = time.time()
+        self.defer(
+            trigger=KlingRenderTrigger(
+                kling_conn_id=self.kling_conn_id,
+                kling_task_id=task_id,
+                submitted_at=now,
+                deadline=now + self.timeout,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout + _BACKSTOP),
+        )
+        return None
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Take over from the trigger.
+
+        :param context: Airflow's task context
+        :param event: what the trigger fired
+        :returns: the manifest
+        """
+        from airflow_provider_kling.triggers.kling import read_event
+
+        _, verdict = read_event(event)
+        return self._finish(verdict)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask once.
+
+        :param context: Airflow's task context
+        """
+        from airflow_provider_kling.api.errors import AuthenticationFailed, KlingError
+        from airflow_provider_kling.api.waiting import Outcome, Verdict, judge
+
+        verdict: Verdict | None
+        try:
+            verdict = judge(self._hook().get_render(self.kling_task_id))
+        except AuthenticationFailed as error:
+            verdict = Verdict(Outcome.AUTHENTICATION_FAILED, error.reason)
+        except KlingError as error:
+            self.log.warning("%s; asking again.", error.message.rstrip("."))
+            verdict = None
+        return PokeReturnValue(is_done=bool(verdict), xcom_value=self._finish(verdict) if verdict else None)
+
+    def _finish(self, verdict: Verdict) -> dict[str, Any]:
+        from airflow_provider_kling.api.errors import VideoUnavailable
+        from airflow_provider_kling.api.waiting import Outcome
+        from airflow_provider_kling.exceptions import not_delivered, waiting_failed
+        from airflow_provider_kling.manifest import build_manifest
+        from airflow_provider_kling.saving import deliver
+
+        if verdict.outcome is Outcome.SUCCEEDED:
+            try:
+                render, _ = deliver(lambda: self._hook().get_render(self.kling_task_id), None)
+            except VideoUnavailable as error:
+                raise not_delivered(error, self.kling_task_id, retry="watches") from None
+            return build_manifest(render)
+        failure = waiting_failed(verdict, self.kling_task_id, retry="watches")
+        if verdict.outcome is Outcome.TIMED_OUT:
+            raise AirflowSensorTimeout(str(failure))
+        raise failure
+
+    def _hook(self) -> KlingHook:
+        from airflow_provider_kling.hooks.kling import KlingHook
+
+        return KlingHook(self.kling_conn_id)
