@@ -62,7 +62,7 @@ $(BIN)/python:
 	  exec "$$python" -m venv --clear $(VENV); \
 	done; \
 	if [ "$$fits" ]; then \
-	  echo "make: $$fits can't make a venv; install its venv package (Debian, Ubuntu: apt install $$fits-venv)." >&2; \
+	  echo "make: $$fits can't make a venv; install its venv package (Debian, Ubuntu: apt install $${fits##*/}-venv)." >&2; \
 	else \
 	  echo "make: needs Python 3.11 to 3.14, tried: $(PYTHONS). Choose one with PYTHON=/path/to/python3." >&2; \
 	fi; exit 1

@@ -46,4 +46,4 @@ def simulate(args: argparse.Namespace) -> None:
 
 
 def _args(table: dict[str, dict[str, Any]]) -> tuple[Arg, ...]:
-    return tuple(Arg((flag,), **settings) for flag, settings in table.items())  # type: ignore[no-untyped-call]
+    return tuple(Arg((flag,), **settings) for flag, settings in table.items())

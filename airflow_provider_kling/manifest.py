@@ -62,8 +62,11 @@ def link_fields(render: Render) -> dict[str, Any]:
 
 
 def iso(seconds: float | None) -> str | None:
-    """Epoch seconds as ISO-8601 in UTC, to the second.
+    """Epoch seconds as ISO-8601 in UTC, to the second; None when unknown or beyond all calendars.
 
     :param seconds: epoch seconds, or None
     """
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+    except (ValueError, OverflowError, OSError):  # a paid render must not fail over an odd number in an answer
+        return None

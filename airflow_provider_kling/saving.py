@@ -207,7 +207,10 @@ def _local(path: str) -> Path | None:
     scheme = _scheme(path)
     if scheme not in {"", "file"}:
         return None
-    return Path(path[len("file://") :] if scheme else path).expanduser().absolute()
+    try:
+        return Path(path[len("file://") :] if scheme else path).expanduser().absolute()
+    except RuntimeError:
+        raise InvalidPath(f"save_to={path!r}: nobody has this home folder; write the path out") from None
 
 
 def _remote(path: str, conn_id: str | None) -> ObjectStoragePath:

@@ -14,7 +14,7 @@ trap 'rm -rf "$venv"' EXIT INT TERM
 
 # Releases that came out after an Airflow minor and do not run with it.
 case $minor in
-  3.2) but="pydantic<2.14" ;;
+  3.2) but="fastapi<0.137" ;;
   *) but="" ;;
 esac
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -56,9 +57,7 @@ def clean_base_url(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise InvalidConnection(f"{bad}it is no URL; use something like {DEFAULT_BASE_URL}") from None
-    if parts.scheme not in {"http", "https"} or not re.fullmatch(
-        r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-f:]+", host
-    ):
+    if parts.scheme not in {"http", "https"} or not _is_host(host) or not re.fullmatch("[!-~]*", parts.path):
         raise InvalidConnection(f"{bad}it is no http(s) URL; use something like {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidConnection(f"{bad}leave out user, password, query and fragment; use {DEFAULT_BASE_URL}")
@@ -69,8 +68,17 @@ def clean_base_url(text: str) -> str:
     return urlunsplit((parts.scheme, netloc, path, "", ""))
 
 
+def _is_host(text: str) -> bool:
+    if re.fullmatch(r"[0-9.]+|.*:.*", text):
+        with contextlib.suppress(ValueError):
+            return bool(ipaddress.ip_address(text))
+        return False
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    return bool(re.fullmatch(rf"{label}(\.{label})*", text))
+
+
 def _without_userinfo(url: str) -> str:
-    return re.sub(r"//[^/]*@", "//***@", url)
+    return re.sub(r"^([A-Za-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL)
 
 
 def is_loopback(host: str) -> bool:

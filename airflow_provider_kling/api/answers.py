@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_A_DAY = 86400.0
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -21,11 +23,20 @@ class Answer:
     :param status: HTTP status
     :param body: the whole body
     :param headers: header names (any case) and values
+    :param secret: what no message may repeat: the key, should the service echo it; default: nothing
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    secret: str = field(default="", repr=False)
+
+    def hush(self, text: str) -> str:
+        """The text without the secret; to be called before anything is cut off.
+
+        :param text: words of the service
+        """
+        return text.replace(self.secret, "***") if self.secret else text
 
     @cached_property
     def json(self) -> dict[str, Any] | None:
@@ -37,7 +48,7 @@ class Answer:
         if not isinstance(value, dict):
             return None
         inner = value.get("data")
-        return inner if isinstance(inner, dict) else value
+        return {**value, **inner} if isinstance(inner, dict) else value
 
     @property
     def task_id(self) -> str | None:
@@ -59,7 +70,7 @@ class Answer:
         code = str(body.get("code", ""))
         return ServiceError(
             reason=reason,
-            message=str(body.get("message") or "")[:500],
+            message=self.hush(str(body.get("message") or ""))[:500],
             status=int(code) if re.fullmatch(r"[1-5]\d\d", code) else self.status,
         )
 
@@ -68,17 +79,17 @@ class Answer:
         """The request id among the headers; the API documents none, so any usual name counts."""
         for name, value in self.headers.items():
             if re.search(r"trace|request-?id", name, re.IGNORECASE):
-                return value[:200]
+                return self.hush(value)[:200]
         return None
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds from the `Retry-After` header (a number or an HTTP date), None when absent or unreadable."""
+        """Seconds (a day at most) that `Retry-After` asks for, as number or HTTP date; None when absent or unreadable."""
         text = next((v for k, v in self.headers.items() if k.lower() == "retry-after"), "").strip()
         if re.fullmatch(r"\d+(\.\d+)?", text):
-            return float(text)
+            return min(float(text), _A_DAY)
         try:
-            return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+            return min(max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()), _A_DAY)
         except (ValueError, TypeError, OverflowError):
             return None
 

@@ -23,6 +23,7 @@ from airflow_provider_kling.api.account import Account, is_loopback
 from airflow_provider_kling.api.answers import Answer
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
+    InvalidConnection,
     InvalidRequest,
     PollFailed,
     SubmitUncertain,
@@ -76,7 +77,12 @@ class _Wire:
         }
         timeout = httpx.Timeout(self.account.timeout, connect=min(_CONNECT_TIMEOUT, self.account.timeout))
         url = f"{self.account.base_url}{path}"
-        return httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
+        try:
+            request = httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
+            _ = request.url.host  # fails for a host name that looks like punycode and is none
+        except (httpx.InvalidURL, UnicodeError):
+            raise InvalidConnection(f"has base URL {self.account.base_url!r}: it is no URL") from None
+        return request
 
     def _submit_request(self, request: TextToVideo, model: str) -> httpx.Request:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model):
@@ -87,21 +93,19 @@ class _Wire:
         return self._build("GET", "/v3/async/task-result", params={"task_id": task_id})
 
     def _read_submit(self, answer: Answer) -> str:
-        error = classify_submit(self._censored(answer))
+        error = classify_submit(answer)
         if error:
             raise error
         return str(answer.task_id)
 
     def _read_render(self, answer: Answer, task_id: str) -> Render:
-        error = classify_poll(self._censored(answer), task_id)
+        error = classify_poll(answer, task_id)
         if error:
             raise error
         return Render.read(answer.json or {}, task_id=task_id)
 
-    def _censored(self, answer: Answer) -> Answer:
-        """The same answer without our key in it, should the service repeat it in a message."""
-        body = answer.body.replace(self.account.api_key.encode(), b"***")
-        return Answer(status=answer.status, body=body, headers=answer.headers)
+    def _answer(self, response: httpx.Response, body: bytearray) -> Answer:
+        return Answer(response.status_code, bytes(body), dict(response.headers), secret=self.account.api_key)
 
     def _submit_broke(self, error: Exception) -> NoReturn:
         what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
@@ -164,7 +168,7 @@ class KlingClient(_Wire):
         :raises PollFailed: when the answer is not the service's
         """
         try:
-            answer = self._censored(self._exchange(self._poll_request(_PROBE_TASK_ID)))
+            answer = self._exchange(self._poll_request(_PROBE_TASK_ID))
         except Exception as error:  # noqa: BLE001  # any failure to ask is told, not thrown as a traceback
             self._poll_broke(error, _PROBE_TASK_ID)
         refusal = classify_poll(answer, _PROBE_TASK_ID)
@@ -179,7 +183,7 @@ class KlingClient(_Wire):
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     _take(body, chunk, give_up)
-        return Answer(status=response.status_code, body=bytes(body), headers=dict(response.headers))
+        return self._answer(response, body)
 
     def close(self) -> None:
         """Close all connections."""
@@ -223,7 +227,7 @@ class AsyncKlingClient(_Wire):
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     _take(body, chunk, give_up)
-        return Answer(status=response.status_code, body=bytes(body), headers=dict(response.headers))
+        return self._answer(response, body)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -246,8 +250,10 @@ def _not_ours(_: logging.LogRecord) -> bool:
     return not _ours.get()
 
 
-# httpx logs every request with its full URL at INFO: a line per poll, and signed links in the clear.
-logging.getLogger("httpx").addFilter(_not_ours)
+# httpx logs every request with its full URL at INFO: a line per poll, and signed links in the clear; httpcore logs
+# response headers at DEBUG, with the link in a redirect. Filters are not inherited, so each logger gets its own.
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
+    logging.getLogger(_name).addFilter(_not_ours)
 
 
 @contextlib.contextmanager
@@ -289,7 +295,7 @@ def open_video(url: str, *, timeout: float = 60.0, transport: httpx.BaseTranspor
                     length=int(length) if length.isascii() and length.isdigit() else None,
                     chunks=response.iter_bytes(_CHUNK),
                 )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise VideoUnavailable(f"the download broke off ({type(error).__name__})") from None
 
 
@@ -306,8 +312,14 @@ def _follow(http: httpx.Client, url: str) -> httpx.Response:
                 f"the file host {host} answered with HTTP {response.status_code}",
                 http_status=response.status_code,
             )
-        url = urljoin(url, response.headers["location"])
+        url = _join(url, response.headers["location"])
     raise VideoUnavailable(f"the file host {host} redirects more than {_MAX_REDIRECTS} times")
+
+
+def _join(url: str, location: str) -> str:
+    with contextlib.suppress(ValueError):
+        return urljoin(url, location)
+    return location
 
 
 def _download_host(url: str) -> str:

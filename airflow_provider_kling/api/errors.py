@@ -218,8 +218,10 @@ def classify_poll(answer: Answer, task_id: str) -> KlingError | None:
     :param task_id: the render that was asked about
     """
     error = answer.error
-    if answer.status == 200 and not error:
-        return None if isinstance((answer.json or {}).get("task"), dict) else _poll_error(PollFailed, answer, task_id)
+    if answer.status == 200:
+        task = (answer.json or {}).get("task")
+        if isinstance(task, dict) and (task.get("status") or not error):
+            return None
     by_reason = _kind_by_reason(error.reason) if error else None
     if error and error.reason == "TASK_NOT_FOUND":
         return _poll_error(RenderNotFound, answer, task_id)
@@ -251,5 +253,5 @@ def _words(answer: Answer) -> str:
     """The first words of a body that is not the service's, for the message."""
     if 300 <= answer.status < 400:
         return "a redirect: is the base URL right?"
-    text = " ".join(answer.body[:2000].decode("utf-8", "replace").split())
+    text = " ".join(answer.hush(answer.body.decode("utf-8", "replace")).split())
     return f"body: {text[:160]!r}" if text else "empty body"

@@ -69,7 +69,7 @@ def _from_text(value: Any) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             return read(value)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
 
@@ -314,6 +314,6 @@ def _positive(value: Any) -> float | None:
     """A number above zero; the API writes 0 or "0" for "not known"."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number < 1e15 else None

@@ -18,6 +18,7 @@ from types import FrameType
 import psutil  # type: ignore[import-untyped]  # comes with Airflow
 
 GRACE = 5.0
+PATIENCE = 10.0  # after SIGKILL; what the system can't end by then, nobody can
 
 
 def members(sids: Iterable[int]) -> list[int]:
@@ -54,7 +55,7 @@ def end(sids: Iterable[int], *, grace: float = GRACE) -> None:
     if grace:
         send(sids, signal.SIGTERM)
     deadline = time.monotonic() + grace
-    while members(sids):
+    while members(sids) and time.monotonic() < deadline + PATIENCE:
         if time.monotonic() >= deadline:
             send(sids, signal.SIGKILL)
         time.sleep(0.05)

@@ -53,6 +53,8 @@ class WireServer(ThreadingHTTPServer):
         """Remember an open connection."""
         with self._lock:
             self._open.add(connection)
+        if self.stopping.is_set():  # accepted just before the end
+            self.hang_up()
 
     def left(self, connection: socket.socket) -> None:
         """Forget a connection that is about to close."""
@@ -159,6 +161,8 @@ class Wire(BaseHTTPRequestHandler):
             headers["Transfer-Encoding"] = "chunked"
         if self.close_connection:
             headers["Connection"] = "close"
+        given = {name.lower() for name in answer.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in given}
         headers.update(answer.headers)
         lines = [f"HTTP/1.1 {answer.status} {self.responses.get(answer.status, ('-',))[0]}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

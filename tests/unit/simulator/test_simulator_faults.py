@@ -65,10 +65,11 @@ def test_error_body(ask: Any, simulator: KlingSimulator, on: str) -> None:
 
 @pytest.mark.parametrize("on", STAGES)
 def test_raw_answer_and_redirect(ask: Any, simulator: KlingSimulator, on: str) -> None:
-    simulator.inject(faults.RawAnswer(418, "short", {"X-Trace": "t"}), on=on)
+    simulator.inject(faults.RawAnswer(418, "short", {"X-Trace": "t", "server": "x"}), on=on)
     simulator.inject(faults.Redirect("https://elsewhere.example/", 307), on=on)
     raw, moved = ask(on), ask(on)
     assert (raw.status_code, raw.text, raw.headers["x-trace"]) == (418, "short", "t")
+    assert raw.headers.get_list("server") == ["x"]
     assert (moved.status_code, moved.headers["location"]) == (307, "https://elsewhere.example/")
     assert simulator.accepted == []
 

@@ -316,7 +316,9 @@ def test_counts_and_reset(caller: Any, simulator: KlingSimulator) -> None:
 def test_wait_for(caller: Any, simulator: KlingSimulator) -> None:
     later = threading.Thread(target=lambda: [caller.poll("x") for _ in range(3)])
     later.start()
-    simulator.wait_for(lambda s: s.polls == 3 and s.polls_of("x") == 3, timeout=10)
+    began = time.perf_counter()
+    simulator.wait_for(lambda s: s.polls == 3 and s.polls_of("x") == 3, timeout=20)
+    assert time.perf_counter() - began < 10  # woken, not timed out
     later.join()
     with pytest.raises(TimeoutError):
         simulator.wait_for(lambda s: s.polls == 4, timeout=0.01)

@@ -1,0 +1,91 @@
+"""What all tests share: an Airflow that needs no database, hardly any waiting, and one task instance."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Airflow reads these when it is first imported.
+_HOME = tempfile.mkdtemp(prefix="kling-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ["AIRFLOW_HOME"] = _HOME
+os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = "sqlite:////nowhere/no.db"
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from logs import Logs
+    from task_runs import TaskRun
+
+    from airflow_provider_kling.simulator import KlingSimulator
+
+
+def _has_task_state_store() -> bool:
+    try:
+        from airflow.sdk.execution_time.context import NEVER_EXPIRE  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs_task_state_store: only Airflow 3.3+ remembers what a task has bought")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    needing = [item for item in items if item.get_closest_marker("needs_task_state_store")]
+    if needing and not _has_task_state_store():
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason="the task state store came with Airflow 3.3"))
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once: the same decisions, next to no time between them."""
+    from airflow_provider_kling import saving
+    from airflow_provider_kling.api import waiting
+    from airflow_provider_kling.hooks import sharing
+
+    for name in ("FIRST_QUESTION", "_SHORTEST", "_LONGEST", "_LONGEST_LATE", "_LONGEST_BACK_OFF"):
+        monkeypatch.setattr(waiting, name, 0.001)
+    monkeypatch.setattr(saving, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(sharing, "_REFRESH_AT_MOST_EVERY", 0.0)
+
+
+@pytest.fixture
+def task_run(kling_simulator: KlingSimulator, impatient: None) -> TaskRun:
+    """A task instance; it remembers what it bought where Airflow can (3.3+)."""
+    from task_runs import TaskRun
+
+    return TaskRun(kling_simulator, remembers=_has_task_state_store())
+
+
+@pytest.fixture
+def forgetful_run(kling_simulator: KlingSimulator, impatient: None) -> TaskRun:
+    """A task instance before Airflow 3.3, where nothing is remembered."""
+    from task_runs import TaskRun
+
+    return TaskRun(kling_simulator, remembers=False)
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Logs]:
+    """What is logged during the test, DEBUG included."""
+    from logs import Logs
+    from structlog.testing import capture_logs
+
+    caplog.set_level(logging.DEBUG)
+    with capture_logs() as structured:
+        yield Logs(caplog, structured)
