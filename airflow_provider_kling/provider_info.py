@@ -7,9 +7,10 @@ from typing import Any
 from airflow_provider_kling import __version__
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["login", "schema", "port", "extra"],
+    "hidden-fields": ["login", "schema", "extra"],
     "relabeling": {"host": "Base URL", "password": "API key"},
-    "placeholders": {"host": "https://api.highwayapi.ai", "password": "sk_..."},
+    # The port is shown because the Test button of Airflow 3.3.1 and 3.3.2 refuses connections without one.
+    "placeholders": {"host": "https://api.highwayapi.ai", "port": "443", "password": "sk_..."},
 }
 
 _CONNECTION = {
