@@ -52,7 +52,7 @@ class BalanceTooLow(KlingException, errors.BalanceTooLow):
 
 
 class RateLimited(KlingException, errors.RateLimited):
-    """Still rate limited when the task's `timeout` was over; not bought."""
+    """Rate limited for longer than the task's `timeout` allows; not bought."""
 
 
 class ServiceUnavailable(KlingException, errors.ServiceUnavailable):
@@ -113,12 +113,18 @@ _SUBMIT_FACES: dict[type[errors.KlingError], tuple[type[KlingException], str]] =
         BalanceTooLow,
         "Nothing was bought. A retry submits again; the service says this may also be a rate limit or billing lag.",
     ),
-    errors.RateLimited: (RateLimited, "Nothing was bought, and `timeout` is over. A retry or a clear submits again."),
+    errors.RateLimited: (
+        RateLimited,
+        "Nothing was bought, and `timeout` leaves no time to try again. A retry or a clear submits again.",
+    ),
     errors.ServiceUnavailable: (
         ServiceUnavailable,
-        "Nothing was bought, and `timeout` is over. A retry or a clear submits again.",
+        "Nothing was bought, and `timeout` leaves no time to try again. A retry or a clear submits again.",
     ),
-    errors.Unreachable: (Unreachable, "Nothing was bought, and `timeout` is over. A retry or a clear submits again."),
+    errors.Unreachable: (
+        Unreachable,
+        "Nothing was bought, and `timeout` leaves no time to try again. A retry or a clear submits again.",
+    ),
     errors.SubmitUncertain: (
         SubmitUncertain,
         "It is unknown whether this render was bought. It is not sent again by itself: look at the account's usage. "

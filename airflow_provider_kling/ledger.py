@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked_dataclass
+
 from airflow_provider_kling.exceptions import LedgerUnavailable, Retry
 
 if TYPE_CHECKING:
@@ -37,9 +40,9 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(hide_input_in_errors=True))
 class Record:
-    """One purchase.
+    """One purchase; ValueError when it can't be one.
 
     :param phase: how far it has come
     :param generation: 1 for the first purchase of this task instance, counting up
@@ -57,6 +60,10 @@ class Record:
     task_id: str | None = None
     submitted_at: float | None = None
     manifest: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.task_id and self.phase in {Phase.SUBMITTED, Phase.RENDERED, Phase.DONE}:
+            raise ValueError(f"{self.phase}, but no task_id")
 
 
 @dataclass(frozen=True)
@@ -214,8 +221,7 @@ class Ledger:
         try:
             if value["v"] != _VERSION:
                 raise ValueError(f"version {value['v']!r}")
-            fields = {name: value[name] for name in Record.__dataclass_fields__}
-            return Record(**{**fields, "phase": Phase(fields["phase"])})
+            return Record(**{name: value[name] for name in Record.__dataclass_fields__})
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerUnavailable(
                 f"The record of what this task bought can't be understood ({type(error).__name__}: {error}). Nothing "

@@ -48,6 +48,9 @@ def build_manifest(
     }
 
 
+NO_LINK: dict[str, Any] = {"video_url": None, "video_url_expires_at": None}
+
+
 def link_fields(render: Render) -> dict[str, Any]:
     """The part of a manifest that dies within the hour.
 

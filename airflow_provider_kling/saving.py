@@ -7,6 +7,7 @@ torn object when it breaks, because closing such a stream completes the upload.)
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -68,6 +69,8 @@ def check_path(path: str) -> None:
     """
     if not isinstance(path, str) or not path.strip():
         raise InvalidPath(f"save_to={path!r}: must be a local path or a URL such as s3://bucket/video.mp4")
+    if path != path.strip():
+        raise InvalidPath(f"save_to={path!r}: has blanks or a line break around it; remove them")
     if path.endswith(("/", "\\")):
         raise InvalidPath(f"save_to={path!r}: is a folder; name the file, such as {path}video.mp4")
     scheme = _scheme(path)
@@ -195,6 +198,8 @@ def _upload(part: Path, target: ObjectStoragePath) -> None:
     target.fs.put_file(str(part), target.path)
     size, found = part.stat().st_size, target.fs.info(target.path).get("size")
     if found != size:
+        with contextlib.suppress(Exception):  # whatever a store raises; the torn object is told of all the same
+            target.fs.rm_file(target.path)
         raise VideoUnavailable(f"{target} holds {found} bytes after the upload, {size} were sent")
 
 

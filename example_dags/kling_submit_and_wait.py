@@ -31,7 +31,7 @@ with DAG(
         """Whatever else is to be done."""
         return "captions written"
 
-    wait = KlingRenderSensor(task_id="wait", kling_task_id=submit(), timeout=3600)  # type: ignore[arg-type]
+    wait = KlingRenderSensor(task_id="wait", kling_task_id=submit(), timeout=3600)
 
     @task
     def publish(manifest: dict[str, str], note: str) -> str:

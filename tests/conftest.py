@@ -10,6 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 # Airflow reads these when it is first imported.
 _HOME = tempfile.mkdtemp(prefix="kling-tests-")
@@ -36,6 +37,8 @@ def _has_task_state_store() -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("kling", deadline=None)  # a busy machine is no bug
+    settings.load_profile("kling")
     config.addinivalue_line("markers", "needs_task_state_store: only Airflow 3.3+ remembers what a task has bought")
 
 
@@ -56,11 +59,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once: the same decisions, next to no time between them."""
     from airflow_provider_kling import saving
     from airflow_provider_kling.api import waiting
-    from airflow_provider_kling.hooks import sharing
+    from airflow_provider_kling.hooks import kling, sharing
 
     for name in ("FIRST_QUESTION", "_SHORTEST", "_LONGEST", "_LONGEST_LATE", "_LONGEST_BACK_OFF"):
         monkeypatch.setattr(waiting, name, 0.001)
     monkeypatch.setattr(saving, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(kling, "DEFAULT_REQUESTS_PER_SECOND", 1000.0)
     monkeypatch.setattr(sharing, "_REFRESH_AT_MOST_EVERY", 0.0)
 
 

@@ -31,7 +31,7 @@ class Account:
     requests_per_second: float | None = None
 
     def __post_init__(self) -> None:
-        key = self.api_key.strip().removeprefix("Bearer ").strip()
+        key = re.sub(r"^Bearer(\s+|$)", "", self.api_key.strip(), flags=re.IGNORECASE)
         if not key:
             raise InvalidConnection("has no API key: put it into the connection's password field.")
         if not key.isascii() or not key.isprintable() or " " in key:
@@ -57,14 +57,15 @@ def clean_base_url(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise InvalidConnection(f"{bad}it is no URL; use something like {DEFAULT_BASE_URL}") from None
-    if parts.scheme not in {"http", "https"} or not _is_host(host) or not re.fullmatch("[!-~]*", parts.path):
+    if parts.scheme not in {"http", "https"} or not _is_host(host) or not re.fullmatch("(/[!-.0-~]*)*", parts.path):
         raise InvalidConnection(f"{bad}it is no http(s) URL; use something like {DEFAULT_BASE_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidConnection(f"{bad}leave out user, password, query and fragment; use {DEFAULT_BASE_URL}")
     if parts.scheme == "http" and not is_loopback(host):
         raise InvalidConnection(f"{bad}the key would travel unencrypted; use https (http is for this machine only)")
     path = re.sub(r"/(v3(/async)?|openai(/v1)?)$", "", parts.path.rstrip("/")).rstrip("/")
-    netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    is_default = port in {None, 443 if parts.scheme == "https" else 80}
+    netloc = (f"[{host}]" if ":" in host else host) + ("" if is_default else f":{port}")
     return urlunsplit((parts.scheme, netloc, path, "", ""))
 
 

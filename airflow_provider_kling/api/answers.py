@@ -84,7 +84,7 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds (a day at most) that `Retry-After` asks for, as number or HTTP date; None when absent or unreadable."""
+        """Seconds (a day at most) that `Retry-After` asks for, a number or an HTTP date; None when unreadable."""
         text = next((v for k, v in self.headers.items() if k.lower() == "retry-after"), "").strip()
         if re.fullmatch(r"\d+(\.\d+)?", text):
             return min(float(text), _A_DAY)

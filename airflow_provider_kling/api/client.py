@@ -78,11 +78,10 @@ class _Wire:
         timeout = httpx.Timeout(self.account.timeout, connect=min(_CONNECT_TIMEOUT, self.account.timeout))
         url = f"{self.account.base_url}{path}"
         try:
-            request = httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
-            _ = request.url.host  # fails for a host name that looks like punycode and is none
+            _ = httpx.URL(url).host  # a host name that looks like punycode and is none
         except (httpx.InvalidURL, UnicodeError):
             raise InvalidConnection(f"has base URL {self.account.base_url!r}: it is no URL") from None
-        return request
+        return httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
 
     def _submit_request(self, request: TextToVideo, model: str) -> httpx.Request:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model):

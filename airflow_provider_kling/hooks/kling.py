@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from airflow.sdk import BaseHook
 from airflow_provider_kling._compat import AirflowNotFoundException
 from airflow_provider_kling.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_loopback
 from airflow_provider_kling.api.client import KlingClient
-from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, KlingError
+from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, KlingError, PollFailed
 from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, RenderStatus, TextToVideo
 from airflow_provider_kling.api.waiting import Verdict, Watch
 from airflow_provider_kling.hooks.sharing import shared_client
@@ -53,7 +54,7 @@ class KlingHook(BaseHook):
         """What the connection form shows (Airflow 3.1; later versions read the provider's metadata)."""
         from airflow_provider_kling.provider_info import UI_FIELD_BEHAVIOUR
 
-        return UI_FIELD_BEHAVIOUR
+        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
     def account(self) -> Account:
         """Read the connection: base URL and key.
@@ -137,6 +138,8 @@ class KlingHook(BaseHook):
                     answer = error
                     if isinstance(error, AuthenticationFailed) and shared:
                         await shared.refresh()
+                except Exception as error:  # noqa: BLE001  # Airflow's own trouble never fails a paid render either
+                    answer = PollFailed(f"Could not be asked about ({type(error).__name__})", task_id=task_id)
                 now = time.time()
                 logbook.write(answer, now)
                 if verdict := watch.see(answer, now):
@@ -179,22 +182,19 @@ def _base_url(connection: Connection) -> str:
     host = (connection.host or "").strip()
     if not host:
         return DEFAULT_BASE_URL
-    if "://" not in host:
-        bare = host.split("/")[0].split(":")[0]
-        scheme = (
-            connection.schema if connection.schema in {"http", "https"} else ("http" if is_loopback(bare) else "https")
-        )
-        host = f"{scheme}://{host}"
-    has_port = ":" in host.split("://")[1].split("/")[0]
-    if connection.port and not has_port:
-        scheme, rest = host.split("://")
-        name, slash, path = rest.partition("/")
-        host = f"{scheme}://{name}:{connection.port}{slash}{path}"
-    return host
+    scheme, mark, rest = host.rpartition("://")
+    name, slash, path = rest.partition("/")
+    bare = re.sub(r":\d*$", "", name)
+    if not mark:
+        by_schema = connection.schema if connection.schema in {"http", "https"} else None
+        scheme = by_schema or ("http" if is_loopback(bare.strip("[]")) else "https")
+    if connection.port and name == bare:
+        name = f"{bare}:{connection.port}"
+    return f"{scheme}://{name}{slash}{path}"
 
 
 def _number(name: str, value: Any, default: float) -> float:
-    if value in {None, ""}:
+    if value is None or value == "":
         return default
     try:
         return float(value)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.api.client import AsyncKlingClient, ssl_context
+from airflow_provider_kling.api.errors import RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api.models import Render
 
 _REFRESH_AT_MOST_EVERY = 5.0
+_PAUSE_WHEN_LIMITED, _LONGEST_PAUSE = 5.0, 60.0
 
 
 class SharedClient:
@@ -42,7 +44,12 @@ class SharedClient:
         :param task_id: the render
         """
         await self._take_turn()
-        return await self._client.get_render(task_id)
+        try:
+            return await self._client.get_render(task_id)
+        except RateLimited as error:  # told to one, meant for all
+            pause = min(error.retry_after or _PAUSE_WHEN_LIMITED, _LONGEST_PAUSE)
+            self._next_turn = max(self._next_turn, time.monotonic() + pause)
+            raise
 
     async def refresh(self) -> None:
         """Read the connection again, as its key may have been rotated; many users asking at once read it once."""
@@ -60,11 +67,9 @@ class SharedClient:
 
     async def _take_turn(self) -> None:
         rate = self._client.account.requests_per_second
-        if rate is None:
-            return
         now = time.monotonic()
         turn = max(now, self._next_turn)
-        self._next_turn = turn + 1 / rate
+        self._next_turn = turn + (1 / rate if rate else 0.0)
         if turn > now:
             await asyncio.sleep(turn - now)
 

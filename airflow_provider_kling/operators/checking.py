@@ -1,12 +1,19 @@
-"""What can be known of an operator's arguments when the DAG is parsed, before any template is rendered."""
+"""Mistakes found before money is spent: what is known when the DAG is parsed, and all of it when the task runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api.models import TextToVideo
+    from airflow_provider_kling.hooks.kling import KlingHook
+    from airflow_provider_kling.operators.kling import KlingTextToVideoOperator
 
 REQUEST_FIELDS = ("prompt", "multi_prompt", "negative_prompt", "duration", "aspect_ratio", "cfg_scale", "sound")
+_A_YEAR = 366 * 86400.0
+"""Seconds; no calendar can add an endless timeout, and it would only be found out when the render is paid."""
 
 
 def check_known(arguments: Mapping[str, Any], *, complete: bool = True) -> None:
@@ -34,6 +41,41 @@ def check_known(arguments: Mapping[str, Any], *, complete: bool = True) -> None:
             check_path(save_to)
         except InvalidPath as error:
             raise InvalidTarget(f"{error}. Nothing was sent or paid.") from None
+
+
+def check_complete(operator: KlingTextToVideoOperator, hook: KlingHook) -> tuple[TextToVideo, str]:
+    """Find every mistake before any money is spent, now that all templates are rendered.
+
+    :param operator: the operator
+    :param hook: leads to its connection
+    :returns: the request and its fingerprint
+    :raises InvalidRequest: naming field, value and fix
+    :raises InvalidConnection: when the connection is missing or can't be used
+    :raises InvalidTarget: when `save_to` can't be written to
+    """
+    from airflow_provider_kling.api import errors
+    from airflow_provider_kling.api.models import TextToVideo
+    from airflow_provider_kling.exceptions import InvalidTarget, submit_failed
+    from airflow_provider_kling.saving import InvalidPath, check_target
+
+    try:
+        request = TextToVideo.parse(**request_fields(operator))
+        account = hook.account()
+        if operator.save_to is not None:
+            check_target(operator.save_to, conn_id=operator.storage_conn_id)
+    except (errors.InvalidRequest, errors.InvalidConnection) as error:
+        raise submit_failed(error) from None
+    except InvalidPath as error:
+        raise InvalidTarget(f"{error}. Nothing was sent or paid. Correct it and clear the task.") from None
+    return request, request.fingerprint(model=operator.model, account=account.base_url)
+
+
+def request_fields(operator: KlingTextToVideoOperator) -> dict[str, Any]:
+    """The part of an operator's arguments that is sent.
+
+    :param operator: the operator
+    """
+    return {name: getattr(operator, name) for name in REQUEST_FIELDS}
 
 
 def is_known(value: Any) -> bool:
@@ -76,5 +118,5 @@ def _check_choices(arguments: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"{name}={value!r}: must be {' or '.join(map(repr, choices))}")
     timeout = arguments.get("timeout", 1)
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise InvalidRequest(f"timeout={timeout!r}: must be a timedelta or a number of seconds above 0")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _A_YEAR:
+        raise InvalidRequest(f"timeout={timeout!r}: must be a timedelta or a number of seconds above 0, at most a year")

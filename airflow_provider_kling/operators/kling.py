@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kling.operators.checking import REQUEST_FIELDS, check_known
+from airflow_provider_kling.operators.checking import REQUEST_FIELDS, check_complete, check_known, request_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.exceptions import submit_failed
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide
 
-        request, fingerprint = self._check()
+        request, fingerprint = check_complete(self, self._hook())
         ledger = Ledger(context)
         decision = decide(
             ledger.record,
@@ -159,7 +159,7 @@ class KlingTextToVideoOperator(BaseOperator):
         ledger = Ledger(context)
         ledger.follow(task_id, submitted_at)
         try:
-            request = TextToVideo.parse(**self._request_fields())
+            request = TextToVideo.parse(**request_fields(self))
         except InvalidRequest:  # a template renders to something else by now; the paid video is delivered all the same
             request = None
         return self._finish(verdict, ledger, request)
@@ -193,24 +193,6 @@ class KlingTextToVideoOperator(BaseOperator):
                 self._render_id,
             )
 
-    def _check(self) -> tuple[TextToVideo, str]:
-        """Find every mistake before any money is spent."""
-        from airflow_provider_kling.api import errors
-        from airflow_provider_kling.api.models import TextToVideo
-        from airflow_provider_kling.exceptions import InvalidTarget, submit_failed
-        from airflow_provider_kling.saving import InvalidPath, check_target
-
-        try:
-            request = TextToVideo.parse(**self._request_fields())
-            account = self._hook().account()
-            if self.save_to is not None:
-                check_target(self.save_to, conn_id=self.storage_conn_id)
-        except (errors.InvalidRequest, errors.InvalidConnection) as error:
-            raise submit_failed(error) from None
-        except InvalidPath as error:
-            raise InvalidTarget(f"{error}. Nothing was sent or paid. Correct it and clear the task.") from None
-        return request, request.fingerprint(model=self.model, account=account.base_url)
-
     def _look(self, decision: Reattach) -> tuple[Verdict | None, Reattach | Submit]:
         """Ask once how the render stands that this task has bought: over, still going on, or come to nothing."""
         from airflow_provider_kling.api.errors import KlingError, RenderNotFound
@@ -225,11 +207,14 @@ class KlingTextToVideoOperator(BaseOperator):
             verdict = judge(self._hook().get_render(str(record.task_id))) or verdict
         except RenderNotFound as error:
             if rendered:
-                verdict = Verdict(Outcome.LOST if decision.may_buy_anew else Outcome.NO_VIDEO, error.reason)
+                verdict = Verdict(Outcome.LOST, error.reason)
         except KlingError as error:
             self.log.warning("%s", error.message)
-        if verdict and verdict.outcome in {Outcome.FAILED, Outcome.LOST} and decision.may_buy_anew:
-            return None, Submit(record.generation + 1, f"render {record.task_id} {verdict.outcome}, {verdict.reason}")
+        if verdict and verdict.outcome in {Outcome.FAILED, Outcome.LOST}:
+            if decision.may_buy_anew:
+                reason = f" ({verdict.reason})" if verdict.reason else ""
+                return None, Submit(record.generation + 1, f"render {record.task_id} {verdict.outcome}{reason}")
+            verdict = Verdict(Outcome.NO_VIDEO, verdict.reason)  # it was rendered: a retry never buys again
         return verdict, decision
 
     def _buy(
@@ -243,13 +228,14 @@ class KlingTextToVideoOperator(BaseOperator):
             self.log.warning(caution)
         if not ledger.durable and self.retries:
             self.log.warning("Before Airflow 3.3 a task can't remember what it bought: a retry may buy again.")
-        before = ledger.intend(generation=generation, fingerprint=fingerprint)
-        try:
-            task_id = self._hook().submit(request, model=self.model)
-        except KlingError as error:
-            if not isinstance(error, SubmitUncertain):
-                ledger.take_back(before)
-            self._not_submitted(error, context)
+        with self._hook().get_conn() as client:  # whatever can fail before the intent does so here
+            before = ledger.intend(generation=generation, fingerprint=fingerprint)
+            try:
+                task_id = client.submit(request, model=self.model)
+            except KlingError as error:
+                if not isinstance(error, SubmitUncertain):
+                    ledger.take_back(before)
+                self._not_submitted(error, context)
         self.log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, self.model, request.seconds)
         ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
         if self.do_xcom_push:
@@ -338,6 +324,8 @@ class KlingTextToVideoOperator(BaseOperator):
 
     def _deliver_again(self, ledger: Ledger, request: TextToVideo) -> dict[str, Any]:
         """Hand out once more what was delivered before; only a target that is new is written to."""
+        from airflow_provider_kling.api.errors import KlingError
+        from airflow_provider_kling.manifest import NO_LINK, link_fields
         from airflow_provider_kling.saving import is_same_target
 
         record = ledger.record
@@ -346,10 +334,10 @@ class KlingTextToVideoOperator(BaseOperator):
         self.log.info("Render %s was delivered before: delivering it again, free.", task_id)
         if self.save_to is not None and not is_same_target(manifest.get("saved_to"), self.save_to):
             return self._deliver(task_id, ledger, request)
-        return manifest
-
-    def _request_fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in REQUEST_FIELDS}
+        try:
+            return manifest | link_fields(self._hook().get_render(task_id))
+        except KlingError:  # the saved video is what counts; its old link is dead
+            return manifest | NO_LINK
 
     def _hook(self) -> KlingHook:
         from airflow_provider_kling.hooks.kling import KlingHook

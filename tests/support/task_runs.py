@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_kling.operators.kling import KlingTextToVideoOperator
+
+try:
+    from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowSkipException, TaskDeferred  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +28,17 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_kling.simulator import KlingSimulator
+
+__all__ = [
+    "AirflowSkipException",
+    "FakeTaskInstance",
+    "FakeTaskStateStore",
+    "Journal",
+    "TaskDeferred",
+    "TaskRun",
+    "fired",
+    "stored",
+]
 
 RECORD = "kling_render"
 PROMPT = "A fox in the snow"

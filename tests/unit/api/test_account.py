@@ -13,6 +13,7 @@ from properties import patient
 from airflow_provider_kling.api.account import DEFAULT_BASE_URL, Account, clean_base_url, is_loopback
 from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.api.errors import InvalidConnection
+from airflow_provider_kling.api.models import TextToVideo
 
 KEY = "sk_never_to_be_seen"
 
@@ -38,6 +39,8 @@ KEY = "sk_never_to_be_seen"
         ("http://127.0.0.1:8080/v3", "http://127.0.0.1:8080"),
         ("http://[::1]:8080/", "http://[::1]:8080"),
         ("https://192.168.1.20", "https://192.168.1.20"),
+        ("https://api.highwayapi.ai:443/v3", "https://api.highwayapi.ai"),
+        ("http://localhost:80", "http://localhost"),
     ],
 )
 def test_a_pasted_base_url_is_cleaned_up(pasted: str, clean: str) -> None:
@@ -102,17 +105,17 @@ def test_a_host_that_is_no_punycode_is_told_before_anything_is_sent() -> None:
         KlingClient(Account(KEY, base_url="https://xn--zzzzz99999.ai")) as client,
         pytest.raises(InvalidConnection, match="no URL"),
     ):
-        client.check_key()
+        client.submit(TextToVideo(prompt="a fox"))
 
 
-@pytest.mark.parametrize("pasted", [KEY, f" {KEY}\n", f"Bearer {KEY}", f"  Bearer  {KEY} "])
+@pytest.mark.parametrize("pasted", [KEY, f" {KEY}\n", f"Bearer {KEY}", f"  Bearer  {KEY} ", f"bearer {KEY}"])
 def test_a_pasted_key_is_cleaned_up(pasted: str) -> None:
     assert Account(pasted).api_key == KEY
 
 
 @pytest.mark.parametrize("pasted", ["", "  ", "Bearer ", "\n"])
 def test_no_key_is_told_with_where_it_belongs(pasted: str) -> None:
-    with pytest.raises(InvalidConnection, match="has no API key.*password field"):
+    with pytest.raises(InvalidConnection, match=r"has no API key.*password field"):
         Account(pasted)
 
 

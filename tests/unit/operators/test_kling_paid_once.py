@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from task_runs import TaskDeferred
 
 from airflow_provider_kling import exceptions
 from airflow_provider_kling._compat import AirflowFailException
@@ -29,13 +30,15 @@ def slow_run(task_run: TaskRun) -> TaskRun:
 
 
 def test_a_retry_goes_on_with_the_render_with_a_fresh_deadline(slow_run: TaskRun) -> None:
-    first = slow_run.defer(timeout=100).trigger
-    again = slow_run.defer(timeout=500).trigger
+    first = slow_run.defer(timeout=600).trigger
+    two_hours_ago = time.time() - 7200
+    slow_run.store.change(submitted_at=two_hours_ago)
+    again = slow_run.defer(timeout=600).trigger
     assert isinstance(first, KlingRenderTrigger)
     assert isinstance(again, KlingRenderTrigger)
     assert again.kling_task_id == first.kling_task_id
-    assert again.submitted_at == first.submitted_at
-    assert again.deadline - first.deadline > 399
+    assert again.submitted_at == two_hours_ago
+    assert time.time() + 590 < again.deadline < time.time() + 601
     assert slow_run.simulator.submits == 1
 
 
@@ -161,11 +164,37 @@ def test_a_cleared_rendered_video_is_delivered_while_the_api_has_it(task_run: Ta
     assert task_run.simulator.submits == 1
 
 
-def test_a_retry_after_the_end_returns_the_same_manifest_free(task_run: TaskRun) -> None:
+def test_a_clear_of_a_rendered_video_is_consent_for_its_own_attempt_only(task_run: TaskRun, tmp_path: Path) -> None:
+    target = str(tmp_path / "fox.mp4")
+    task_run.crash("after", "rendered")
+    task_run.clear()
+    task_run.simulator.inject(faults.ExpiredLink(), on="download", times=4)
+    with pytest.raises(exceptions.VideoUnavailable):
+        task_run.attempt(save_to=target)
+    task_run.simulator.inject(faults.NotFound(), on="poll")
+    with pytest.raises(exceptions.VideoUnavailable):
+        task_run.attempt(save_to=target)
+    assert task_run.simulator.submits == 1
+
+
+def test_a_retry_after_the_end_returns_the_same_manifest_free_with_a_fresh_link(task_run: TaskRun) -> None:
     manifest = task_run.attempt()
-    polls = task_run.simulator.polls
-    assert task_run.attempt() == manifest
-    assert (task_run.simulator.submits, task_run.simulator.polls) == (1, polls)
+    again = task_run.attempt()
+    assert again["video_url"] != manifest["video_url"]
+    assert again | link_of(manifest) == manifest
+    assert task_run.simulator.submits == 1
+
+
+def test_a_retry_after_the_end_hands_out_no_dead_link(task_run: TaskRun) -> None:
+    manifest = task_run.attempt()
+    task_run.simulator.inject(faults.NotFound(), on="poll")
+    again = task_run.attempt()
+    assert (again["video_url"], again["video_url_expires_at"]) == (None, None)
+    assert again | link_of(manifest) == manifest
+
+
+def link_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {name: manifest[name] for name in ("video_url", "video_url_expires_at")}
 
 
 @pytest.mark.parametrize(("on_clear", "bought"), [("render", 2), ("reuse", 1)])

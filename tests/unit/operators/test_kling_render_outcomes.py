@@ -79,9 +79,10 @@ ENDINGS = {
     ),
 }  # fmt: skip
 ends = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+lost_soon = pytest.mark.usefixtures("_lost_soon")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _lost_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOST_AFTER", 0.05)
 
@@ -92,6 +93,7 @@ def _misbehave(task_run: TaskRun, ending: Ending) -> None:
 
 
 @both_ways
+@lost_soon
 @ends
 def test_a_render_that_ends_without_a_video_is_shown_as_what_it_is(
     task_run: TaskRun, ending: Ending, deferrable: bool
@@ -111,6 +113,7 @@ def test_a_render_that_ends_without_a_video_is_shown_as_what_it_is(
 
 
 @pytest.mark.needs_task_state_store
+@lost_soon
 @ends
 def test_the_sentence_about_the_money_comes_true(task_run: TaskRun, ending: Ending) -> None:
     _misbehave(task_run, ending)
@@ -124,6 +127,7 @@ def test_the_sentence_about_the_money_comes_true(task_run: TaskRun, ending: Endi
 
 
 @both_ways
+@lost_soon
 @ends
 def test_without_a_memory_no_message_promises_the_same_render(
     forgetful_run: TaskRun, ending: Ending, deferrable: bool
@@ -161,6 +165,7 @@ def test_a_few_failed_questions_never_fail_a_paid_render(task_run: TaskRun, faul
     assert task_run.simulator.submits == 1
 
 
+@lost_soon
 def test_a_render_once_found_is_never_lost(task_run: TaskRun) -> None:
     task_run.simulator.hold()
     task_run.simulator.inject(faults.NotFound(), on="poll", times=None, after=1)

@@ -1,0 +1,189 @@
+"""One client per event loop and connection, one pace for all its users, and a key that may change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_kling.api import errors
+from airflow_provider_kling.api.client import AsyncKlingClient
+from airflow_provider_kling.api.models import TextToVideo
+from airflow_provider_kling.api.waiting import Outcome
+from airflow_provider_kling.hooks import sharing
+from airflow_provider_kling.hooks.kling import KlingHook
+from airflow_provider_kling.hooks.sharing import shared_client
+from airflow_provider_kling.simulator import faults
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.simulator import KlingSimulator
+
+pytestmark = pytest.mark.kling_simulator(speed=1e6, short_side=90)
+VARIABLE = "AIRFLOW_CONN_KLING_DEFAULT"
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """ "open" and "close" of every async client, in order."""
+    events: list[str] = []
+    opening, closing = AsyncKlingClient.__init__, AsyncKlingClient.close
+
+    def init(self: AsyncKlingClient, *args: Any, **kwargs: Any) -> None:
+        events.append("open")
+        opening(self, *args, **kwargs)
+
+    async def close(self: AsyncKlingClient) -> None:
+        events.append("close")
+        await closing(self)
+
+    monkeypatch.setattr(AsyncKlingClient, "__init__", init)
+    monkeypatch.setattr(AsyncKlingClient, "close", close)
+    return events
+
+
+def _bought() -> str:
+    return KlingHook().submit(TextToVideo(prompt="a fox"))
+
+
+async def _await(task_id: str, patience: float = 30) -> Any:
+    now = time.time()
+    return await KlingHook().await_render(task_id=task_id, submitted_at=now, deadline=now + patience)
+
+
+def _use(simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> None:
+    monkeypatch.setenv(VARIABLE, json.dumps({**json.loads(simulator.connection_json), "extra": extra}))
+
+
+async def test_many_at_once_share_one_client_which_the_last_one_closes(
+    kling_simulator: KlingSimulator, impatient: None, clients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(kling_simulator, monkeypatch, requests_per_second=10_000)
+    task_id = await asyncio.to_thread(_bought)
+    verdicts = await asyncio.gather(*(_await(task_id) for _ in range(50)))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.SUCCEEDED}
+    assert clients == ["open", "close"]
+    assert sharing._shared == {}
+
+
+async def test_one_question_alone_leaves_nothing_open(kling_simulator: KlingSimulator, clients: list[str]) -> None:
+    task_id = await asyncio.to_thread(_bought)
+    assert (await KlingHook().aget_render(task_id)).task_id == task_id
+    assert clients == ["open", "close"]
+
+
+async def test_two_connections_do_not_share(
+    kling_simulator: KlingSimulator, clients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", kling_simulator.connection_json)
+    one, other = KlingHook(), KlingHook("other")
+    async with shared_client("kling_default", one.aaccount) as a, shared_client("other", other.aaccount) as b:
+        assert a is not b
+        async with shared_client("other", other.aaccount) as c:
+            assert c is b
+        assert clients == ["open", "open"]
+    assert clients == ["open", "open", "close", "close"]
+
+
+def test_two_event_loops_do_not_share(kling_simulator: KlingSimulator, clients: list[str]) -> None:
+    task_id = _bought()
+    for _ in range(2):
+        asyncio.run(KlingHook().aget_render(task_id))
+    assert clients == ["open", "close", "open", "close"]
+
+
+async def test_a_cancelled_wait_gives_its_client_back(
+    kling_simulator: KlingSimulator, impatient: None, clients: list[str]
+) -> None:
+    kling_simulator.hold()
+    task_id = await asyncio.to_thread(_bought)
+    waiting = asyncio.create_task(_await(task_id))
+    await asyncio.to_thread(kling_simulator.wait_for, lambda simulator: simulator.polls > 2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert clients == ["open", "close"]
+    assert sharing._shared == {}
+
+
+async def test_a_rotated_key_is_read_again_and_used_for_the_next_question(
+    kling_simulator: KlingSimulator, impatient: None, clients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kling_simulator.hold()
+    task_id = await asyncio.to_thread(_bought)
+    waiting = asyncio.create_task(_await(task_id))
+    await asyncio.to_thread(kling_simulator.wait_for, lambda simulator: simulator.polls > 2)
+    monkeypatch.setattr(sharing, "_REFRESH_AT_MOST_EVERY", 0.0)
+    kling_simulator.api_key = "sk_rotated"
+    monkeypatch.setenv(VARIABLE, kling_simulator.connection_json)
+    kling_simulator.finish()
+    assert (await waiting).outcome is Outcome.SUCCEEDED
+    refused = [request for request in kling_simulator.requests if request.answered == 401]
+    assert len(refused) <= 1, "one refusal at most, then the new key"
+    assert clients == ["open", "close"]
+
+
+async def test_a_key_that_stays_wrong_ends_the_wait(kling_simulator: KlingSimulator, impatient: None) -> None:
+    task_id = await asyncio.to_thread(_bought)
+    kling_simulator.api_key = "sk_rotated"
+    verdict = await _await(task_id)
+    assert verdict.outcome is Outcome.AUTHENTICATION_FAILED
+    assert verdict.reason == "FAILED_TO_AUTH"
+    assert kling_simulator.polls == 5
+
+
+async def test_a_connection_that_vanishes_keeps_the_old_key(
+    kling_simulator: KlingSimulator, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await asyncio.to_thread(_bought)
+    kling_simulator.inject(faults.ErrorBody(401, "FAILED_TO_AUTH"), on="poll", times=2)
+    async with shared_client("kling_default", KlingHook().aaccount):
+        monkeypatch.delenv(VARIABLE)
+        assert (await _await(task_id)).outcome is Outcome.SUCCEEDED
+
+
+async def test_a_missing_connection_is_a_refused_key_to_a_wait(
+    kling_simulator: KlingSimulator, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE)
+    verdict = await _await("abc")
+    assert verdict.outcome is Outcome.AUTHENTICATION_FAILED
+    assert "does not exist" in verdict.reason
+    assert kling_simulator.requests == []
+
+
+async def test_a_crowd_that_is_refused_reads_the_connection_once(kling_simulator: KlingSimulator) -> None:
+    reads = 0
+
+    async def read() -> Any:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0)
+        return await KlingHook().aaccount()
+
+    async with shared_client("kling_default", read) as shared:
+        await asyncio.gather(*(shared.refresh() for _ in range(20)))
+    assert reads == 2  # one to open, one for all
+
+
+async def test_an_unusable_connection_opens_nothing(clients: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, json.dumps({"conn_type": "kling"}))
+    with pytest.raises(errors.InvalidConnection):
+        await KlingHook().aget_render("abc")
+    assert clients == []
+    assert sharing._shared == {}
+
+
+async def test_requests_per_second_is_a_common_pace(
+    kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(kling_simulator, monkeypatch, requests_per_second=40)
+    task_id = await asyncio.to_thread(_bought)
+    async with shared_client("kling_default", KlingHook().aaccount) as shared:
+        begun = time.monotonic()
+        await asyncio.gather(*(shared.get_render(task_id) for _ in range(9)))
+        took = time.monotonic() - begun
+    assert took >= 8 / 40
+    assert kling_simulator.polls == 9
