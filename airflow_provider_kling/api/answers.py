@@ -60,11 +60,11 @@ class Answer:
 
     @cached_property
     def error(self) -> ServiceError | None:
-        """The service's own error body, if that is what this is."""
+        """The service's own error body, if that is what this is; a `reason` is its mark, proxies have none."""
         body = self.json or {}
         nested = body.get("error")
         body = nested if isinstance(nested, dict) else body
-        reason = body.get("reason") or body.get("code")
+        reason = body.get("reason")
         if not isinstance(reason, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]+", reason):
             return None
         code = str(body.get("code", ""))

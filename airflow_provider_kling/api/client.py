@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import re
 import time
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urljoin, urlsplit
@@ -33,11 +31,13 @@ from airflow_provider_kling.api.errors import (
     classify_submit,
 )
 from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo
+from airflow_provider_kling.api.quiet import quiet
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
+Transport = httpx.BaseTransport
 _CONNECT_TIMEOUT = 10.0
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_REDIRECTS = 5
@@ -176,7 +176,7 @@ class KlingClient(_Wire):
 
     def _exchange(self, request: httpx.Request) -> Answer:
         give_up = time.monotonic() + 2 * self.account.timeout
-        with _quiet():
+        with quiet():
             response = self._http.send(request, stream=True)
             with contextlib.closing(response):
                 body = bytearray()
@@ -220,7 +220,7 @@ class AsyncKlingClient(_Wire):
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         give_up = time.monotonic() + 2 * self.account.timeout
-        with _quiet():
+        with quiet():
             response = await self._http.send(request, stream=True)
             async with contextlib.aclosing(response):
                 body = bytearray()
@@ -240,28 +240,6 @@ def _take(body: bytearray, chunk: bytes, give_up: float) -> None:
         raise httpx.ReadError("the answer is longer than any answer of this API")
     if time.monotonic() > give_up:
         raise httpx.ReadTimeout("the answer drips in too slowly")
-
-
-_ours: ContextVar[bool] = ContextVar("airflow_provider_kling_request", default=False)
-
-
-def _not_ours(_: logging.LogRecord) -> bool:
-    return not _ours.get()
-
-
-# httpx logs every request with its full URL at INFO: a line per poll, and signed links in the clear; httpcore logs
-# response headers at DEBUG, with the link in a redirect. Filters are not inherited, so each logger gets its own.
-for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
-    logging.getLogger(_name).addFilter(_not_ours)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    token = _ours.set(True)
-    try:
-        yield
-    finally:
-        _ours.reset(token)
 
 
 @dataclass(frozen=True)
@@ -286,7 +264,7 @@ def open_video(url: str, *, timeout: float = 60.0, transport: httpx.BaseTranspor
     :raises VideoUnavailable: when the file host refuses or the download breaks; messages never hold the link
     """
     limits = httpx.Timeout(timeout, connect=_CONNECT_TIMEOUT)
-    with httpx.Client(verify=ssl_context(), transport=transport, timeout=limits) as http, _quiet():
+    with httpx.Client(verify=ssl_context(), transport=transport, timeout=limits) as http, quiet():
         try:
             with contextlib.closing(_follow(http, url)) as response:
                 length = response.headers.get("content-length", "")

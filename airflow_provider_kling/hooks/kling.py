@@ -20,9 +20,9 @@ from airflow_provider_kling.api.waiting import Verdict, Watch
 from airflow_provider_kling.hooks.sharing import shared_client
 
 if TYPE_CHECKING:
-    import httpx
     from airflow.sdk import Connection
 
+    from airflow_provider_kling.api.client import Transport
     from airflow_provider_kling.hooks.sharing import SharedClient
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class KlingHook(BaseHook):
     conn_type = "kling"
     hook_name = "Kling (Highway API)"
 
-    def __init__(self, kling_conn_id: str = default_conn_name, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, kling_conn_id: str = default_conn_name, *, transport: Transport | None = None) -> None:
         super().__init__()
         self.kling_conn_id = kling_conn_id
         self._transport = transport
