@@ -43,7 +43,7 @@ def test_twenty_renders_are_under_way_and_no_worker_is_held(airflow: LocalAirflo
 
 
 def of_crowd(simulator: KlingSimulator) -> list[object]:
-    return [render for render in simulator.accepted if render.body["prompt"].startswith("crowd:")]
+    return [render for render in simulator.accepted if render.body.get("prompt", "").startswith("crowd:")]
 
 
 def wait_until_deferred(airflow: LocalAirflow, run_id: str, count: int) -> None:
