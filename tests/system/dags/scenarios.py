@@ -71,7 +71,7 @@ with DAG(dag_id="bad_key", schedule=None, default_args={**RETRYING, "kling_conn_
 with DAG(dag_id="sensor_times_out", schedule=None):
     KlingRenderSensor(task_id="wait", kling_task_id="00000000-0000-0000-0000-000000000001", timeout=6, soft_fail=True)
 
-with DAG(dag_id="crowd", schedule=None, max_active_tasks=32):
+with DAG(dag_id="crowd", schedule=None, max_active_tasks=32, default_args=RETRYING):
 
     @task
     def prompts() -> list[str]:
