@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _KEY = "kling_render"
 _VERSION = 1
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Seconds between the attempts to record what was just bought."""
 
 OnUncertainSubmit = Literal["fail", "resubmit"]
 OnClear = Literal["render", "reuse"]
@@ -47,7 +50,7 @@ class Record:
     :param phase: how far it has come
     :param generation: 1 for the first purchase of this task instance, counting up
     :param fingerprint: hash of what is bought, by which model, from which account
-    :param max_tries: the task instance's `max_tries`; it grows with every clear and with nothing else
+    :param max_tries: the task instance's `max_tries`; it changes with every clear and with nothing else
     :param task_id: the API's id, from `submitted` on
     :param submitted_at: epoch seconds of the submit
     :param manifest: what was delivered, when done
@@ -142,12 +145,15 @@ class Ledger:
     """Reads and writes the record of one task instance.
 
     :param context: the task's context; without a task state store (before Airflow 3.3) nothing is remembered
+    :param resumed: the render is known from elsewhere, so that a record that can't be read stops nothing
     """
 
-    def __init__(self, context: Mapping[str, Any]) -> None:
+    def __init__(self, context: Mapping[str, Any], *, resumed: bool = False) -> None:
         self._store = context.get("task_state_store")
         self._max_tries = int(context["ti"].max_tries or 0)
-        self.record = self._read()
+        self.record: Record | None = None
+        with self._tolerating("The triggerer's word is enough to go on.") if resumed else self._insisting():
+            self.record = self._read()
 
     @property
     def durable(self) -> bool:
@@ -161,8 +167,8 @@ class Ledger:
 
     @property
     def cleared(self) -> bool:
-        """Whether a person cleared the task since the record was written."""
-        return self.record is not None and self._max_tries > self.record.max_tries
+        """Whether a person cleared the task since: Airflow then sets `max_tries` to the tries made plus `retries`."""
+        return self.record is not None and self._max_tries != self.record.max_tries
 
     def intend(self, *, generation: int, fingerprint: str) -> Record | None:
         """Write down that a POST is about to be sent; returns the record to go back to if it was not.
@@ -171,7 +177,8 @@ class Ledger:
         :param fingerprint: of what is bought
         """
         before = self.record
-        self._write(Record(Phase.INTENT, generation, fingerprint, self._max_tries), verify=True)
+        with self._insisting():
+            self._write(Record(Phase.INTENT, generation, fingerprint, self._max_tries), verify=True)
         return before
 
     def take_back(self, before: Record | None) -> None:
@@ -180,7 +187,7 @@ class Ledger:
         :param before: the record before the intent
         """
         self.record = before
-        with self._tolerating():
+        with self._tolerating("Nothing was bought, but a retry will not know that."):
             if before is not None:
                 self._write(before)
             elif self._store is not None:
@@ -192,8 +199,9 @@ class Ledger:
         :param task_id: the render's id at the API
         :param submitted_at: epoch seconds of the submit, when known
         """
-        if self.record is None or self.record.task_id != task_id:
-            self.record = Record(Phase.SUBMITTED, 1, "", self._max_tries, task_id, submitted_at)
+        known = self.record or Record(Phase.INTENT, 1, "", self._max_tries)
+        if known.task_id != task_id:
+            self.record = replace(known, phase=Phase.SUBMITTED, task_id=task_id, submitted_at=submitted_at)
 
     def advance(self, phase: Phase, **changes: Any) -> None:
         """Write the record's next phase; an unwritten one is safe, as an earlier phase never buys more.
@@ -201,16 +209,35 @@ class Ledger:
         :param phase: the phase reached
         :param changes: other fields of the record to set
         """
-        if self.record is not None:
-            with self._tolerating():
-                self._write(replace(self.record, phase=phase, max_tries=self._max_tries, **changes))
+        if self.record is None:
+            return
+        record = replace(self.record, phase=phase, max_tries=self._max_tries, **changes)
+        # the id of what was just paid is worth the patience to sit out a restart of the API server
+        for pause in _PAUSES if phase is Phase.SUBMITTED else ():
+            try:
+                self._write(record)
+            except LedgerUnavailable as error:
+                log.warning("%s Trying again in %.0f s.", error.message, pause)
+                time.sleep(pause)
+            else:
+                return
+        with self._tolerating(f"Render {record.task_id} is paid; that it is {phase} could not be recorded."):
+            self._write(record)
 
     @contextlib.contextmanager
-    def _tolerating(self) -> Iterator[None]:
+    def _insisting(self) -> Iterator[None]:
         try:
             yield
         except LedgerUnavailable as error:
-            log.error("%s The task goes on.", error.message)  # noqa: TRY400  # the message says it all
+            money = "Nothing was sent or paid by this attempt; a retry tries again."
+            raise LedgerUnavailable(f"{error.message} {money}") from error.__cause__
+
+    @contextlib.contextmanager
+    def _tolerating(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except LedgerUnavailable as error:
+            log.error("%s %s The task goes on.", what, error.message)  # noqa: TRY400  # the message says it all
 
     def _read(self) -> Record | None:
         if self._store is None:
@@ -224,8 +251,8 @@ class Ledger:
             return Record(**{name: value[name] for name in Record.__dataclass_fields__})
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerUnavailable(
-                f"The record of what this task bought can't be understood ({type(error).__name__}: {error}). Nothing "
-                f"was sent. Look at {_KEY!r} in the task's state store; delete it to start anew, which may buy again."
+                f"The record of what this task bought can't be understood ({type(error).__name__}: {error}). "
+                f"Look at {_KEY!r} in the task's state store; delete it to start anew, which may buy again."
             ) from None
 
     def _write(self, record: Record, *, verify: bool = False) -> None:
@@ -238,15 +265,12 @@ class Ledger:
         self._guard("write", lambda store: store.set(_KEY, value, retention=NEVER_EXPIRE))
         # Airflow 3.3 does not report a refused write, so an intent is only believed when it reads back.
         if verify and self._guard("write", lambda store: store.get(_KEY)) != value:
-            raise LedgerUnavailable(
-                "The record of what this task buys could not be written. Nothing was sent or paid; a retry tries again."
-            )
+            raise LedgerUnavailable("The record of what this task buys was written, but does not read back.")
 
     def _guard(self, what: str, action: Any) -> Any:
         try:
             return action(self._store)
         except Exception as error:
             raise LedgerUnavailable(
-                f"The task state store does not {what} what this task buys ({type(error).__name__}: {error}). "
-                "Nothing was sent or paid by this attempt; a retry tries again."
+                f"The task state store does not {what} what this task buys ({type(error).__name__}: {error})."
             ) from error

@@ -34,6 +34,10 @@ log = logging.getLogger(__name__)
 _PAUSES = (1.0, 3.0, 9.0)
 """Seconds between the attempts to fetch one video."""
 T = TypeVar("T")
+MAX_BYTES = 8 << 30
+"""More than any video of this service; an endless body ends here."""
+_GRACE, _SLOWEST = 30.0, 1024.0
+"""Seconds after which a download must have come at so many bytes per second."""
 _READ_ONLY = {"http", "https", "data"}
 _PACKAGES = {
     "s3": "'apache-airflow-providers-amazon[s3fs]'",
@@ -69,8 +73,10 @@ def check_path(path: str) -> None:
     """
     if not isinstance(path, str) or not path.strip():
         raise InvalidPath(f"save_to={path!r}: must be a local path or a URL such as s3://bucket/video.mp4")
-    if path != path.strip():
-        raise InvalidPath(f"save_to={path!r}: has blanks or a line break around it; remove them")
+    if path != path.strip() or "\0" in path:
+        raise InvalidPath(
+            f"save_to={path!r}: has blanks, a line break or a zero byte at its ends or in it; remove them"
+        )
     if path.endswith(("/", "\\")):
         raise InvalidPath(f"save_to={path!r}: is a folder; name the file, such as {path}video.mp4")
     scheme = _scheme(path)
@@ -93,10 +99,11 @@ def check_target(path: str, *, conn_id: str | None = None) -> None:
     if local := _local(path):
         try:
             local.parent.mkdir(parents=True, exist_ok=True)
+            is_folder = local.is_dir()
         except OSError as error:
-            raise InvalidPath(f"save_to={path!r}: its folder can't be made ({error.strerror})") from None
-        if local.is_dir() or not os.access(local.parent, os.W_OK):
-            raise InvalidPath(f"save_to={path!r}: {'is a folder' if local.is_dir() else 'its folder is not writable'}")
+            raise InvalidPath(f"save_to={path!r}: its folder can't be made or used ({error.strerror})") from None
+        if is_folder or not os.access(local.parent, os.W_OK):
+            raise InvalidPath(f"save_to={path!r}: {'is a folder' if is_folder else 'its folder is not writable'}")
         return
     try:
         _ = _remote(path, conn_id).fs
@@ -138,14 +145,14 @@ def deliver(ask: Callable[[], Render], path: str | None, *, conn_id: str | None 
     return render, Saved(path=str(local) if local else path, size=size, sha256=sha256)
 
 
-def is_same_target(saved_to: str | None, path: str) -> bool:
-    """Whether a path is where a video was saved before.
+def is_saved(saved_to: str | None, path: str) -> bool:
+    """Whether a path is where a video was saved before; a local one must still be there.
 
     :param saved_to: what the manifest says
     :param path: the path to save to now
     """
     local = _local(path)
-    return saved_to == (str(local) if local else path)
+    return saved_to == path if local is None else saved_to == str(local) and local.is_file()
 
 
 def _with_patience(attempt: Callable[[], T]) -> T:
@@ -176,10 +183,13 @@ def _fetch(render: Render, part: Path) -> tuple[Render, str]:
     size = 0
     try:
         with open_video(str(render.video_url)) as video, part.open("wb") as file:
+            limit = MAX_BYTES if video.length is None else video.length
+            began = time.monotonic()
             for chunk in video.chunks:
                 file.write(chunk)
                 sha256.update(chunk)
                 size += len(chunk)
+                _check_progress(size, limit, time.monotonic() - began)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -191,6 +201,13 @@ def _fetch(render: Render, part: Path) -> tuple[Render, str]:
     except ValueError as error:
         raise VideoUnavailable(f"what was downloaded ({size} bytes) is no whole MP4: {error}") from None
     return render, sha256.hexdigest()
+
+
+def _check_progress(size: int, limit: int, seconds: float) -> None:
+    if size > limit:
+        raise VideoUnavailable(f"the file host sent more than {limit} bytes")
+    if seconds > _GRACE and size < seconds * _SLOWEST:
+        raise VideoUnavailable(f"the file host sent {size} bytes in {seconds:.0f} s, which is no download")
 
 
 def _upload(part: Path, target: ObjectStoragePath) -> None:

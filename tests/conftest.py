@@ -54,6 +54,13 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
 
+@pytest.fixture(autouse=True)
+def _no_patience_with_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_kling import ledger
+
+    monkeypatch.setattr(ledger, "_PAUSES", (0.0, 0.0))
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once: the same decisions, next to no time between them."""

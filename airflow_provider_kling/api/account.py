@@ -50,7 +50,7 @@ def clean_base_url(text: str) -> str:
     :param text: a URL, or a host name
     :raises InvalidConnection: when it is no http(s) URL, or plain http to another machine (the key would be readable)
     """
-    bad = f"has base URL {_without_userinfo(text)!r}: "
+    bad = f"has base URL {_without_secrets(text)!r}: "
     url = text.strip() if "://" in text else f"https://{text.strip()}"
     try:
         parts = urlsplit(url)
@@ -78,8 +78,9 @@ def _is_host(text: str) -> bool:
     return bool(re.fullmatch(rf"{label}(\.{label})*", text))
 
 
-def _without_userinfo(url: str) -> str:
-    return re.sub(r"^([A-Za-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL)
+def _without_secrets(url: str) -> str:
+    url = re.sub(r"^([A-Za-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"\?.*|sk[_-].*", "***", url, flags=re.DOTALL)  # a key may have been pasted into the wrong field
 
 
 def is_loopback(host: str) -> bool:

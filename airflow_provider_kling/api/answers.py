@@ -32,11 +32,12 @@ class Answer:
     secret: str = field(default="", repr=False)
 
     def hush(self, text: str) -> str:
-        """The text without the secret; to be called before anything is cut off.
+        """The text without the secret and without the signature of links; to be called before anything is cut off.
 
         :param text: words of the service
         """
-        return text.replace(self.secret, "***") if self.secret else text
+        text = text.replace(self.secret, "***") if self.secret else text
+        return re.sub(r"(https?://[^\s?]+)\?\S+", r"\1?***", text)
 
     @cached_property
     def json(self) -> dict[str, Any] | None:
@@ -65,7 +66,7 @@ class Answer:
         nested = body.get("error")
         body = nested if isinstance(nested, dict) else body
         reason = body.get("reason")
-        if not isinstance(reason, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]+", reason):
+        if not isinstance(reason, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]{1,99}", reason):
             return None
         code = str(body.get("code", ""))
         return ServiceError(

@@ -6,12 +6,12 @@ every failure is told apart as "never sent" (`Unreachable`) or "perhaps bought" 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
-import re
-import time
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -22,7 +22,7 @@ from airflow_provider_kling.api.answers import Answer
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
     InvalidConnection,
-    InvalidRequest,
+    KlingError,
     PollFailed,
     SubmitUncertain,
     Unreachable,
@@ -30,7 +30,7 @@ from airflow_provider_kling.api.errors import (
     classify_poll,
     classify_submit,
 )
-from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo
+from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo, check_model
 from airflow_provider_kling.api.quiet import quiet
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 
 Transport = httpx.BaseTransport
 _CONNECT_TIMEOUT = 10.0
-_MAX_ANSWER_BYTES = 1 << 20
+_MAX_ANSWER_BYTES = 1 << 18
 _MAX_REDIRECTS = 5
-_CHUNK = 1 << 20
+_MAX_CONNECTIONS = 32
+MAX_DOWNLOAD_SECONDS = 3600.0
+"""A link lives no longer, so no download needs to."""
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -84,12 +86,14 @@ class _Wire:
         return httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
 
     def _submit_request(self, request: TextToVideo, model: str) -> httpx.Request:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model):
-            raise InvalidRequest(f"model={model!r}: must be a model name such as {DEFAULT_MODEL}")
+        check_model(model)
         return self._build("POST", f"/v3/async/{model}", json=request.body())
 
     def _poll_request(self, task_id: str) -> httpx.Request:
-        return self._build("GET", "/v3/async/task-result", params={"task_id": task_id})
+        try:
+            return self._build("GET", "/v3/async/task-result", params={"task_id": task_id})
+        except UnicodeError:
+            raise PollFailed(f"{task_id!r} is no id that the API could know.", task_id=task_id) from None
 
     def _read_submit(self, answer: Answer) -> str:
         error = classify_submit(answer)
@@ -101,22 +105,21 @@ class _Wire:
         error = classify_poll(answer, task_id)
         if error:
             raise error
-        return Render.read(answer.json or {}, task_id=task_id)
+        render = Render.read(answer.json or {}, task_id=task_id)
+        return render.model_copy(update={"reason": answer.hush(render.reason)[:500]}) if render.reason else render
 
     def _answer(self, response: httpx.Response, body: bytearray) -> Answer:
         return Answer(response.status_code, bytes(body), dict(response.headers), secret=self.account.api_key)
 
-    def _submit_broke(self, error: Exception) -> NoReturn:
+    def _submit_broke(self, error: Exception) -> KlingError:
         what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
         if isinstance(error, _NEVER_SENT):
-            raise Unreachable(
-                f"{self.account.base_url} can't be reached, the request was never sent ({what})"
-            ) from None
-        raise SubmitUncertain(f"The submit was on its way when the exchange broke off ({what})") from None
+            return Unreachable(f"{self.account.base_url} can't be reached, the request was never sent ({what})")
+        return SubmitUncertain(f"The submit was on its way when the exchange broke off ({what})")
 
-    def _poll_broke(self, error: Exception, task_id: str) -> NoReturn:
+    def _poll_broke(self, error: Exception, task_id: str) -> KlingError:
         what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
-        raise PollFailed(f"Asking for task {task_id} got no answer ({what})", task_id=task_id) from None
+        return PollFailed(f"Asking for task {task_id} got no answer ({what})", task_id=task_id)
 
 
 class KlingClient(_Wire):
@@ -129,7 +132,7 @@ class KlingClient(_Wire):
 
     def __init__(self, account: Account, *, transport: httpx.BaseTransport | None = None) -> None:
         super().__init__(account)
-        self._http = httpx.Client(verify=ssl_context(), transport=transport, follow_redirects=False)
+        self._http = httpx.Client(verify=ssl_context(), transport=transport, trust_env=_may_use_proxy(account.base_url))
 
     def submit(self, request: TextToVideo, *, model: str = DEFAULT_MODEL) -> str:
         """Buy a render: one POST, never repeated.
@@ -139,11 +142,9 @@ class KlingClient(_Wire):
         :returns: the task id
         :raises KlingError: one of the outcomes of `api.errors`; `bought` on it says whether it was paid
         """
-        wire_request = self._submit_request(request, model)
-        try:
-            answer = self._exchange(wire_request)
-        except Exception as error:  # noqa: BLE001  # whatever broke, after the send began it may have been bought
-            self._submit_broke(error)
+        answer = self._exchange(self._submit_request(request, model))
+        if isinstance(answer, Exception):  # whatever broke, after the send began it may have been bought
+            raise self._submit_broke(answer)
         return self._read_submit(answer)
 
     def get_render(self, task_id: str) -> Render:
@@ -154,10 +155,9 @@ class KlingClient(_Wire):
         :raises AuthenticationFailed: when the key is not accepted
         :raises RateLimited: when the API asks for fewer questions
         """
-        try:
-            answer = self._exchange(self._poll_request(task_id))
-        except Exception as error:  # noqa: BLE001  # a question that fails never fails a paid render
-            self._poll_broke(error, task_id)
+        answer = self._exchange(self._poll_request(task_id))
+        if isinstance(answer, Exception):
+            raise self._poll_broke(answer, task_id)
         return self._read_render(answer, task_id)
 
     def check_key(self) -> None:
@@ -166,23 +166,25 @@ class KlingClient(_Wire):
         :raises AuthenticationFailed: when the key is not accepted
         :raises PollFailed: when the answer is not the service's
         """
-        try:
-            answer = self._exchange(self._poll_request(_PROBE_TASK_ID))
-        except Exception as error:  # noqa: BLE001  # any failure to ask is told, not thrown as a traceback
-            self._poll_broke(error, _PROBE_TASK_ID)
+        answer = self._exchange(self._poll_request(_PROBE_TASK_ID))
+        if isinstance(answer, Exception):
+            raise self._poll_broke(answer, _PROBE_TASK_ID)
         refusal = classify_poll(answer, _PROBE_TASK_ID)
         if isinstance(refusal, AuthenticationFailed) or (refusal and not answer.error):
             raise refusal
 
-    def _exchange(self, request: httpx.Request) -> Answer:
-        give_up = time.monotonic() + 2 * self.account.timeout
-        with quiet():
-            response = self._http.send(request, stream=True)
-            with contextlib.closing(response):
-                body = bytearray()
-                for chunk in response.iter_bytes():
-                    _take(body, chunk, give_up)
-        return self._answer(response, body)
+    def _exchange(self, request: httpx.Request) -> Answer | Exception:
+        """The answer, or what broke; returned, so that no exception of ours drags the request and its key along."""
+        try:
+            with quiet(), _watchdog(self._http, 2 * self.account.timeout):
+                response = self._http.send(request, stream=True)
+                with contextlib.closing(response):
+                    body = bytearray()
+                    for chunk in response.iter_bytes():
+                        _take(body, chunk)
+                return self._answer(response, body)
+        except Exception as error:  # noqa: BLE001  # a worker must know of anything that breaks here
+            return error
 
     def close(self) -> None:
         """Close all connections."""
@@ -204,42 +206,73 @@ class AsyncKlingClient(_Wire):
 
     def __init__(self, account: Account, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(account)
-        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
-        self._http = httpx.AsyncClient(verify=ssl_context(), transport=transport, follow_redirects=False, limits=limits)
+        limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=30)
+        self._http = httpx.AsyncClient(
+            verify=ssl_context(), transport=transport, limits=limits, trust_env=_may_use_proxy(account.base_url)
+        )
+        # httpx would queue them too, but looks at all that wait whenever one is done
+        self._lanes = asyncio.Semaphore(_MAX_CONNECTIONS)
 
     async def get_render(self, task_id: str) -> Render:
         """Ask how a render stands; see :meth:`KlingClient.get_render`.
 
         :param task_id: the id that submit returned
         """
-        try:
-            answer = await self._exchange(self._poll_request(task_id))
-        except Exception as error:  # noqa: BLE001  # a question that fails never fails a paid render
-            self._poll_broke(error, task_id)
+        answer = await self._exchange(self._poll_request(task_id))
+        if isinstance(answer, Exception):
+            raise self._poll_broke(answer, task_id)
         return self._read_render(answer, task_id)
 
-    async def _exchange(self, request: httpx.Request) -> Answer:
-        give_up = time.monotonic() + 2 * self.account.timeout
-        with quiet():
-            response = await self._http.send(request, stream=True)
-            async with contextlib.aclosing(response):
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    _take(body, chunk, give_up)
-        return self._answer(response, body)
+    async def _exchange(self, request: httpx.Request) -> Answer | Exception:
+        try:
+            async with self._lanes, asyncio.timeout(2 * self.account.timeout):
+                with quiet():
+                    response = await self._http.send(request, stream=True)
+                    async with contextlib.aclosing(response):
+                        body = bytearray()
+                        async for chunk in response.aiter_raw():  # never unpacked: that would block the loop
+                            _take(body, chunk)
+                    return self._answer(response, body)
+        except Exception as error:  # noqa: BLE001  # a question that fails never fails a paid render
+            return error
 
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
 
 
-def _take(body: bytearray, chunk: bytes, give_up: float) -> None:
-    """Add a piece of an answer; an endless or dripping answer ends here."""
+def _take(body: bytearray, chunk: bytes) -> None:
+    """Add a piece of an answer; an endless one ends here."""
     body += chunk
     if len(body) > _MAX_ANSWER_BYTES:
         raise httpx.ReadError("the answer is longer than any answer of this API")
-    if time.monotonic() > give_up:
-        raise httpx.ReadTimeout("the answer drips in too slowly")
+
+
+@contextlib.contextmanager
+def _watchdog(http: httpx.Client, seconds: float) -> Iterator[None]:
+    """Close a client that is still busy after so long: httpx's own time-outs start anew with every byte."""
+    bitten = threading.Event()
+
+    def bite() -> None:
+        bitten.set()
+        http.close()
+
+    timer = threading.Timer(seconds, bite)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if bitten.is_set():
+            raise httpx.ReadTimeout(f"it drips in, and was not whole after {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _may_use_proxy(url: str) -> bool:
+    """Whether the environment's proxies apply; what is meant for this machine never leaves it."""
+    return not is_loopback(urlsplit(url).hostname or "")
 
 
 @dataclass(frozen=True)
@@ -247,7 +280,7 @@ class Download:
     """A video on its way.
 
     :param length: bytes announced by the file host, when it announced them
-    :param chunks: the bytes, in pieces of at most 1 MiB
+    :param chunks: the bytes, in pieces as they come
     """
 
     length: int | None
@@ -264,15 +297,21 @@ def open_video(url: str, *, timeout: float = 60.0, transport: httpx.BaseTranspor
     :raises VideoUnavailable: when the file host refuses or the download breaks; messages never hold the link
     """
     limits = httpx.Timeout(timeout, connect=_CONNECT_TIMEOUT)
-    with httpx.Client(verify=ssl_context(), transport=transport, timeout=limits) as http, quiet():
+    trust_env = not is_loopback(_download_host(url))
+    with (
+        httpx.Client(verify=ssl_context(), transport=transport, timeout=limits, trust_env=trust_env) as http,
+        quiet(),
+        _watchdog(http, MAX_DOWNLOAD_SECONDS),
+    ):
         try:
             with contextlib.closing(_follow(http, url)) as response:
                 length = response.headers.get("content-length", "")
+                is_plain = response.headers.get("content-encoding", "identity") == "identity"
                 yield Download(
-                    length=int(length) if length.isascii() and length.isdigit() else None,
-                    chunks=response.iter_bytes(_CHUNK),
+                    length=int(length) if is_plain and length.isascii() and length.isdigit() else None,
+                    chunks=response.iter_bytes(),
                 )
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, RuntimeError) as error:
             raise VideoUnavailable(f"the download broke off ({type(error).__name__})") from None
 
 

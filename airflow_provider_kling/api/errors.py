@@ -139,8 +139,10 @@ _RATE_LIMIT = {"RATE_LIMIT_EXCEEDED", "TOKEN_LIMIT_EXCEEDED"}
 _UNCERTAIN_4XX = {408, 499}  # a proxy's words for "the exchange broke off", not the service's refusal
 
 _MODERATION = re.compile(
-    r"moderat|risk.?control|content.?(policy|polic|filter|review|safety)|policy.?violation|violat|sensitive"
-    r"|nsfw|illegal|prohibited|inappropriate|safety|审核|敏感|违规|风控|违禁",
+    r"moderat|risk.?control|content.?(policy|polic|filter|review|safety|violation)"
+    r"|violat\w* (of |the |our |any )*(content|polic|guideline|terms|rules|usage)|policy.?violation|sensitive|nsfw"
+    r"|illegal[ _](content|prompt|image|input|word)|prohibited.?content|inappropriate"
+    r"|safety.?(system|filter|polic|check|review)|审核|敏感|违规|风控|违禁",
     re.IGNORECASE,
 )
 
@@ -172,6 +174,8 @@ def classify_submit(answer: Answer) -> KlingError | None:
 
 def _submit_kind(status: int, error: ServiceError | None, answer: Answer) -> type[KlingError]:
     reason = error.reason if error else ""
+    if answer.task_id or (status >= 500 and status not in {500, 503}):
+        return SubmitUncertain  # an id in a refusal, or a gateway between us and the service
     by_reason = _kind_by_reason(reason)
     if by_reason:
         return by_reason
@@ -189,7 +193,7 @@ def _submit_kind(status: int, error: ServiceError | None, answer: Answer) -> typ
 
 
 def _kind_by_reason(reason: str) -> type[KlingError] | None:
-    if "BALANCE" in reason:
+    if re.search(r"(^|_)BALANCE(_|$)", reason):
         return BalanceTooLow
     if reason.startswith("ILLEGAL_"):
         return ContentRejected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -42,6 +43,16 @@ _RULES = {
     "sound": "must be true or false",
 }
 """What each field must be, in the words of an error message (source: the API page)."""
+
+
+def check_model(model: Any) -> None:
+    """Check a model's name, which becomes part of a URL.
+
+    :param model: such as `kling-v3.0-4k-t2v`
+    :raises InvalidRequest: when it is none
+    """
+    if not isinstance(model, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model):
+        raise InvalidRequest(f"model={model!r}: must be a model name such as {DEFAULT_MODEL}")
 
 
 def _not_blank(value: Any) -> Any:
@@ -183,7 +194,8 @@ class TextToVideo(BaseModel):
         :param model: model slug
         :param account: base URL the request goes to
         """
-        canonical = json.dumps([self.body(), model, account], sort_keys=True, ensure_ascii=True)
+        defaults = {"duration": self.seconds, "aspect_ratio": DEFAULT_ASPECT_RATIO, "sound": False}
+        canonical = json.dumps([defaults | self.body(), model, account], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def cautions(self) -> list[str]:

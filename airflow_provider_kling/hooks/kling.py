@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 DEFAULT_REQUESTS_PER_SECOND = 10.0
 """Questions per second and process; the API documents no figure for Kling, sister models allow about 50 a minute."""
 _HEARTBEAT = 180.0
+_LAST_QUESTION = 15.0
+"""Seconds that the last question may take when the deadline has come."""
 
 
 class KlingHook(BaseHook):
@@ -131,7 +133,9 @@ class KlingHook(BaseHook):
                 try:
                     if shared is None:
                         shared = await stack.enter_async_context(shared_client(self.kling_conn_id, self.aaccount))
-                    answer = await shared.get_render(task_id)
+                    # a turn in a long queue must not outlast the deadline
+                    async with asyncio.timeout(max(deadline - time.time(), _LAST_QUESTION)):
+                        answer = await shared.get_render(task_id)
                 except InvalidConnection as error:
                     answer = AuthenticationFailed(error.message, task_id=task_id)
                 except KlingError as error:
@@ -166,6 +170,7 @@ class KlingHook(BaseHook):
     def _account_of(self, connection: Connection) -> Account:
         try:
             extra = connection.extra_dejson
+            extra = extra if isinstance(extra, dict) else {}
             rate = extra.get("requests_per_second")
             return Account(
                 api_key=connection.password or "",

@@ -35,6 +35,7 @@ class SharedClient:
         self._read_account = read_account
         self._refreshing = asyncio.Lock()
         self._refreshed_at = 0.0
+        self._turns = asyncio.Lock()
         self._next_turn = 0.0
         self.users = 0
 
@@ -67,11 +68,10 @@ class SharedClient:
 
     async def _take_turn(self) -> None:
         rate = self._client.account.requests_per_second
-        now = time.monotonic()
-        turn = max(now, self._next_turn)
-        self._next_turn = turn + (1 / rate if rate else 0.0)
-        if turn > now:
-            await asyncio.sleep(turn - now)
+        async with self._turns:  # one waits for its turn, all others for the lock: who gives up leaves no gap
+            while (pause := self._next_turn - time.monotonic()) > 0:  # noqa: ASYNC110  # a 429 may move it meanwhile
+                await asyncio.sleep(pause)
+            self._next_turn = max(self._next_turn, time.monotonic()) + (1 / rate if rate else 0.0)
 
 
 _shared: dict[tuple[int, str], SharedClient] = {}

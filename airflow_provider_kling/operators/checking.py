@@ -2,72 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     from airflow_provider_kling.api.models import TextToVideo
     from airflow_provider_kling.hooks.kling import KlingHook
+    from airflow_provider_kling.ledger import Record
     from airflow_provider_kling.operators.kling import KlingTextToVideoOperator
 
 REQUEST_FIELDS = ("prompt", "multi_prompt", "negative_prompt", "duration", "aspect_ratio", "cfg_scale", "sound")
+_MARKS = ("{{", "{%", "{#")
 _A_YEAR = 366 * 86400.0
 """Seconds; no calendar can add an endless timeout, and it would only be found out when the render is paid."""
 
 
-def check_known(arguments: Mapping[str, Any], *, complete: bool = True) -> None:
+def check_known(
+    arguments: Mapping[str, Any], *, complete: bool = True, mapped: bool = False, marks: Sequence[str] = _MARKS
+) -> None:
     """Fail on every mistake that no template can mend any more.
 
     :param arguments: the operator's arguments; templates and upstream results are passed over
-    :param complete: False when more arguments come later (`.partial()`); default True
+    :param complete: False when more arguments may come later; default True
+    :param mapped: whether several tasks share these arguments; default False
+    :param marks: what templates begin with; default Jinja's own
     :raises InvalidRequest: naming field, value and fix
     :raises InvalidTarget: when `save_to` can't work
     """
     from airflow_provider_kling.api import errors
-    from airflow_provider_kling.exceptions import submit_failed
+    from airflow_provider_kling.exceptions import InvalidTarget, submit_failed
+    from airflow_provider_kling.saving import InvalidPath, check_path
 
+    known = {name: value for name, value in arguments.items() if value is not None and is_known(value, marks)}
     try:
-        _check_request(arguments, complete=complete)
-        _check_choices(arguments)
+        _check_request(arguments, known, complete=complete)
+        _check_choices(known)
+        if "save_to" in known:
+            check_path(str(known["save_to"]))
     except errors.InvalidRequest as error:
         raise submit_failed(error) from None
-    save_to = arguments.get("save_to")
-    if save_to is not None and is_known(save_to):
-        from airflow_provider_kling.exceptions import InvalidTarget
-        from airflow_provider_kling.saving import InvalidPath, check_path
-
-        try:
-            check_path(save_to)
-        except InvalidPath as error:
-            raise InvalidTarget(f"{error}. Nothing was sent or paid.") from None
+    except InvalidPath as error:
+        raise InvalidTarget(f"{error}. Nothing was sent or paid.") from None
+    if mapped and "save_to" in known:
+        raise InvalidTarget(
+            f"save_to={known['save_to']!r}: all mapped tasks would write this one file; "
+            "map save_to too, or put {{ task_instance.map_index }} into it. Nothing was sent or paid."
+        )
 
 
-def check_complete(operator: KlingTextToVideoOperator, hook: KlingHook) -> tuple[TextToVideo, str]:
+def check_complete(
+    operator: KlingTextToVideoOperator, hook: KlingHook, bought: Record | None
+) -> tuple[TextToVideo, str]:
     """Find every mistake before any money is spent, now that all templates are rendered.
 
     :param operator: the operator
     :param hook: leads to its connection
+    :param bought: what this task instance has bought already
     :returns: the request and its fingerprint
     :raises InvalidRequest: naming field, value and fix
     :raises InvalidConnection: when the connection is missing or can't be used
     :raises InvalidTarget: when `save_to` can't be written to
+    :raises VideoUnavailable: instead of these, when a render is paid already; a retry tries again
     """
     from airflow_provider_kling.api import errors
-    from airflow_provider_kling.api.models import TextToVideo
-    from airflow_provider_kling.exceptions import InvalidTarget, submit_failed
+    from airflow_provider_kling.api.models import TextToVideo, check_model
+    from airflow_provider_kling.exceptions import InvalidTarget, not_delivered, submit_failed
+    from airflow_provider_kling.ledger import Phase
     from airflow_provider_kling.saving import InvalidPath, check_target
 
     try:
         request = TextToVideo.parse(**request_fields(operator))
+        check_model(operator.model)
         account = hook.account()
         if operator.save_to is not None:
-            check_target(operator.save_to, conn_id=operator.storage_conn_id)
-    except (errors.InvalidRequest, errors.InvalidConnection) as error:
+            check_target(str(operator.save_to), conn_id=operator.storage_conn_id)
+    except (errors.InvalidRequest, errors.InvalidConnection, InvalidPath) as error:
+        if bought and bought.task_id and bought.phase is not Phase.FAILED:
+            raise not_delivered(errors.KlingError(str(error)), bought.task_id, retry="remembers") from None
+        if isinstance(error, InvalidPath):
+            raise InvalidTarget(f"{error}. Nothing was sent or paid. Correct it and clear the task.") from None
         raise submit_failed(error) from None
-    except InvalidPath as error:
-        raise InvalidTarget(f"{error}. Nothing was sent or paid. Correct it and clear the task.") from None
     return request, request.fingerprint(model=operator.model, account=account.base_url)
+
+
+def template_marks(operator: KlingTextToVideoOperator) -> Sequence[str]:
+    """What templates begin with in the operator's DAG, which may have changed Jinja's delimiters.
+
+    :param operator: the operator
+    """
+    settings = (operator.dag.jinja_environment_kwargs or {}) if operator.has_dag() else {}  # type: ignore[no-untyped-call]
+    own = [settings.get(f"{kind}_start_string") for kind in ("variable", "block", "comment")]
+    return [mark for mark in own if mark] or _MARKS
 
 
 def request_fields(operator: KlingTextToVideoOperator) -> dict[str, Any]:
@@ -78,34 +105,34 @@ def request_fields(operator: KlingTextToVideoOperator) -> dict[str, Any]:
     return {name: getattr(operator, name) for name in REQUEST_FIELDS}
 
 
-def is_known(value: Any) -> bool:
+def is_known(value: Any, marks: Sequence[str] = _MARKS) -> bool:
     """Whether a value is final: no template in it, and not the result of another task.
 
     :param value: an argument as the DAG's author wrote it
+    :param marks: what templates begin with; default Jinja's own
     """
     if isinstance(value, str):
-        return not any(mark in value for mark in ("{{", "{%", "{#"))
+        return not any(mark in value for mark in marks)
     if isinstance(value, Mapping):
-        return all(map(is_known, value.values()))
+        return all(is_known(item, marks) for item in value.values())
     if isinstance(value, list | tuple):
-        return all(map(is_known, value))
+        return all(is_known(item, marks) for item in value)
     if hasattr(value, "model_dump"):
-        return is_known(value.model_dump())
-    return value is None or isinstance(value, bool | int | float)
+        return is_known(value.model_dump(), marks)
+    return value is None or isinstance(value, bool | int | float | timedelta | os.PathLike)
 
 
-def _check_request(arguments: Mapping[str, Any], *, complete: bool) -> None:
-    from airflow_provider_kling.api.errors import InvalidRequest
-    from airflow_provider_kling.api.models import TextToVideo
+def _check_request(arguments: Mapping[str, Any], known: Mapping[str, Any], *, complete: bool) -> None:
+    from airflow_provider_kling.api.models import TextToVideo, check_model
 
-    given = {name: arguments[name] for name in REQUEST_FIELDS if arguments.get(name) is not None}
-    known = {name: value for name, value in given.items() if is_known(value)}
-    if all(name in known or isinstance(given.get(name), str) for name in ("prompt", "multi_prompt")):
-        raise InvalidRequest("prompt and multi_prompt exclude each other: remove one of them")
-    still_open = not complete or any(name in given and name not in known for name in ("prompt", "multi_prompt"))
-    if still_open and not {"prompt", "multi_prompt"} & known.keys():
-        known["prompt"] = "a stand-in for what is not known yet"
-    TextToVideo.parse(**known)
+    fields = {name: known[name] for name in REQUEST_FIELDS if name in known}
+    sources = ("prompt", "multi_prompt")
+    may_come = not complete or any(arguments.get(name) is not None and name not in known for name in sources)
+    if may_come and not fields.keys() & set(sources):
+        fields["prompt"] = "a stand-in for what is not known yet"
+    TextToVideo.parse(**fields)
+    if "model" in known:
+        check_model(known["model"])
 
 
 def _check_choices(arguments: Mapping[str, Any]) -> None:

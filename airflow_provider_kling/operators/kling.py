@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kling.operators.checking import REQUEST_FIELDS, check_complete, check_known, request_fields
+from airflow_provider_kling.operators.checking import (
+    REQUEST_FIELDS,
+    check_complete,
+    check_known,
+    request_fields,
+    template_marks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +73,7 @@ class KlingTextToVideoOperator(BaseOperator):
         cfg_scale: float | str | None = None,
         sound: bool | str | None = None,
         model: str = "kling-v3.0-4k-t2v",
-        save_to: str | None = None,
+        save_to: str | os.PathLike[str] | None = None,
         storage_conn_id: str | None = None,
         kling_conn_id: str = "kling_default",
         deferrable: bool = True,
@@ -84,7 +91,7 @@ class KlingTextToVideoOperator(BaseOperator):
         self.cfg_scale = cfg_scale
         self.sound = sound
         self.model = model
-        self.save_to = save_to
+        self.save_to = str(save_to) if isinstance(save_to, os.PathLike) else save_to
         self.storage_conn_id = storage_conn_id
         self.kling_conn_id = kling_conn_id
         self.deferrable = deferrable
@@ -92,7 +99,8 @@ class KlingTextToVideoOperator(BaseOperator):
         self.on_uncertain_submit = on_uncertain_submit
         self.on_clear = on_clear
         self._render_id: str | None = None
-        check_known(vars(self))
+        # a subclass may fill in the prompt later
+        check_known(vars(self), complete=type(self) is KlingTextToVideoOperator, marks=template_marks(self))
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -100,7 +108,7 @@ class KlingTextToVideoOperator(BaseOperator):
 
         :param kwargs: the arguments that all mapped tasks share
         """
-        check_known(kwargs, complete=False)
+        check_known(kwargs, complete=False, mapped=True)
         return super().partial(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -114,8 +122,8 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.exceptions import submit_failed
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide
 
-        request, fingerprint = check_complete(self, self._hook())
         ledger = Ledger(context)
+        request, fingerprint = check_complete(self, self._hook(), ledger.record)
         decision = decide(
             ledger.record,
             fingerprint=fingerprint,
@@ -124,8 +132,10 @@ class KlingTextToVideoOperator(BaseOperator):
             on_clear=self.on_clear,
         )
         if isinstance(decision, Refuse):
-            raise submit_failed(SubmitUncertain("An earlier attempt submitted and did not learn the answer"))
+            earlier = "An earlier attempt submitted and did not learn or record the answer; its log may name the render"
+            raise submit_failed(SubmitUncertain(earlier))
         if isinstance(decision, Reuse):
+            self._push(context, ledger)
             return self._deliver_again(ledger, request)
         verdict = None
         if isinstance(decision, Reattach):
@@ -135,6 +145,7 @@ class KlingTextToVideoOperator(BaseOperator):
         else:
             self.log.info("Submitting a new render%s.", f": {decision.why}" if decision.why else "")
             self._buy(context, ledger, request, generation=decision.generation, fingerprint=fingerprint)
+        self._push(context, ledger)
         if verdict is None:
             verdict = self._wait(ledger, request)
         return self._finish(verdict, ledger, request)
@@ -156,7 +167,7 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.triggers.kling import read_event
 
         task_id, verdict = read_event(event)
-        ledger = Ledger(context)
+        ledger = Ledger(context, resumed=True)
         ledger.follow(task_id, submitted_at)
         try:
             request = TextToVideo.parse(**request_fields(self))
@@ -179,7 +190,7 @@ class KlingTextToVideoOperator(BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            ledger = Ledger(context)
+            ledger = Ledger(context, resumed=True)
             task_id = ledger.record.task_id if ledger.record else None
             verdict = Verdict(Outcome.TIMED_OUT, "the triggerer did not report in time")
             raise waiting_failed(verdict, task_id or "of this task", retry=ledger.retry) from None
@@ -206,7 +217,7 @@ class KlingTextToVideoOperator(BaseOperator):
         try:
             verdict = judge(self._hook().get_render(str(record.task_id))) or verdict
         except RenderNotFound as error:
-            if rendered:
+            if rendered and error.reason:  # the service's own word, not a proxy's 404 page
                 verdict = Verdict(Outcome.LOST, error.reason)
         except KlingError as error:
             self.log.warning("%s", error.message)
@@ -238,8 +249,14 @@ class KlingTextToVideoOperator(BaseOperator):
                 self._not_submitted(error, context)
         self.log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, self.model, request.seconds)
         ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="task_id", value=task_id)
+
+    def _push(self, context: Context, ledger: Ledger) -> None:
+        """Hand out the render's id; Airflow forgets it at each attempt, and a paid render never fails of it."""
+        if self.do_xcom_push and ledger.record:
+            try:
+                context["ti"].xcom_push(key="task_id", value=ledger.record.task_id)
+            except Exception:
+                self.log.exception("Could not push task_id %s as XCom; the task goes on.", ledger.record.task_id)
 
     def _not_submitted(self, error: KlingError, context: Context) -> NoReturn:
         """Step aside without using up a retry when time may cure it, otherwise fail."""
@@ -302,7 +319,7 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.api.errors import VideoUnavailable
         from airflow_provider_kling.exceptions import not_delivered
         from airflow_provider_kling.ledger import Phase
-        from airflow_provider_kling.manifest import build_manifest
+        from airflow_provider_kling.manifest import NO_LINK, build_manifest
         from airflow_provider_kling.saving import deliver
 
         hook = self._hook()
@@ -317,7 +334,7 @@ class KlingTextToVideoOperator(BaseOperator):
             submitted_at=ledger.record.submitted_at if ledger.record else None,
             saved=saved,
         )
-        ledger.advance(Phase.DONE, manifest=manifest)
+        ledger.advance(Phase.DONE, manifest=manifest | NO_LINK)
         if saved:
             self.log.info("Saved render %s to %s: %s bytes, sha256 %s", task_id, saved.path, saved.size, saved.sha256)
         return manifest
@@ -326,13 +343,13 @@ class KlingTextToVideoOperator(BaseOperator):
         """Hand out once more what was delivered before; only a target that is new is written to."""
         from airflow_provider_kling.api.errors import KlingError
         from airflow_provider_kling.manifest import NO_LINK, link_fields
-        from airflow_provider_kling.saving import is_same_target
+        from airflow_provider_kling.saving import is_saved
 
         record = ledger.record
         manifest = dict((record and record.manifest) or {})
         task_id = str(record and record.task_id)
         self.log.info("Render %s was delivered before: delivering it again, free.", task_id)
-        if self.save_to is not None and not is_same_target(manifest.get("saved_to"), self.save_to):
+        if self.save_to is not None and not is_saved(manifest.get("saved_to"), self.save_to):
             return self._deliver(task_id, ledger, request)
         try:
             return manifest | link_fields(self._hook().get_render(task_id))

@@ -19,7 +19,7 @@ from airflow_provider_kling import saving
 from airflow_provider_kling.api.client import Download
 from airflow_provider_kling.api.errors import PollFailed, VideoUnavailable
 from airflow_provider_kling.api.models import Render, RenderStatus
-from airflow_provider_kling.saving import InvalidPath, Saved, check_path, check_target, deliver, is_same_target
+from airflow_provider_kling.saving import InvalidPath, Saved, check_path, check_target, deliver, is_saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,10 +105,12 @@ class TestPaths:
         assert package in str(refused.value)
 
     def test_it_is_known_whether_a_video_is_there_already(self, tmp_path: Path) -> None:
-        assert is_same_target(str(tmp_path / "a.mp4"), f"file://{tmp_path}/a.mp4")
-        assert is_same_target("s3://b/a.mp4", "s3://b/a.mp4")
-        assert not is_same_target("s3://b/a.mp4", "s3://b/b.mp4")
-        assert not is_same_target(None, "a.mp4")
+        assert not is_saved(str(tmp_path / "a.mp4"), f"file://{tmp_path}/a.mp4")
+        (tmp_path / "a.mp4").touch()
+        assert is_saved(str(tmp_path / "a.mp4"), f"file://{tmp_path}/a.mp4")
+        assert is_saved("s3://b/a.mp4", "s3://b/a.mp4")
+        assert not is_saved("s3://b/a.mp4", "s3://b/b.mp4")
+        assert not is_saved(None, "a.mp4")
 
 
 @dataclass

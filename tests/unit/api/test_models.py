@@ -155,7 +155,7 @@ class TestFingerprint:
         prints = [
             self.of(prompt="a"),
             self.of(prompt="b"),
-            self.of(prompt="a", duration=5),
+            self.of(prompt="a", duration=6),
             self.of(prompt="a", model="n"),
             self.of(prompt="a", account="https://b"),
         ]

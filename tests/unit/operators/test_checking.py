@@ -125,9 +125,26 @@ def test_a_mapped_task_may_get_its_prompt_later() -> None:
     KlingTextToVideoOperator.partial(task_id="render", duration=5)
 
 
-def test_two_templates_for_prompt_and_multi_prompt_fail_when_the_dag_is_parsed() -> None:
-    with pytest.raises(exceptions.InvalidRequest, match="exclude each other"):
-        KlingTextToVideoOperator(task_id="render", prompt="{{ a }}", multi_prompt="{{ b }}")
+def test_two_templates_for_prompt_and_multi_prompt_may_come_to_one_as_native_objects() -> None:
+    KlingTextToVideoOperator(task_id="render", prompt="{{ a }}", multi_prompt="{{ b }}")
+
+
+def test_a_dag_may_have_template_delimiters_of_its_own() -> None:
+    with DAG(dag_id="own_marks", schedule=None, jinja_environment_kwargs={"variable_start_string": "<<"}):
+        KlingTextToVideoOperator(task_id="render", prompt="a", duration="<< params.seconds >>")
+
+
+def test_a_subclass_may_fill_in_the_prompt_later() -> None:
+    class Later(KlingTextToVideoOperator):
+        pass
+
+    Later(task_id="render")
+
+
+def test_mapped_tasks_may_not_share_one_file() -> None:
+    with pytest.raises(exceptions.InvalidTarget, match="all mapped tasks would write this one file"):
+        KlingTextToVideoOperator.partial(task_id="render", save_to="/tmp/one.mp4")
+    KlingTextToVideoOperator.partial(task_id="render", save_to="/tmp/{{ task_instance.map_index }}.mp4")
 
 
 def test_an_argument_the_operator_does_not_have_is_refused_by_name() -> None:
@@ -150,7 +167,7 @@ def test_an_argument_the_operator_does_not_have_is_refused_by_name() -> None:
         {"prompt": "{% if x %}a{% endif %}", "cfg_scale": "{# none #}0.5"},
         {"multi_prompt": "{{ shots }}", "duration": 5},
         {"multi_prompt": [{"prompt": "{{ a }}", "duration": "{{ b }}"}], "duration": 5},
-        {"prompt": "a", "save_to": "videos/fox.mp4", "timeout": timedelta(days=30)},
+        {"prompt": "a", "save_to": "videos/{{ ti.map_index }}.mp4", "timeout": timedelta(days=30)},
     ],
     ids=str,
 )

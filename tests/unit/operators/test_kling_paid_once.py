@@ -114,7 +114,7 @@ def test_after_an_uncertain_submit_only_a_clear_submits_again(task_run: TaskRun,
         task_run.attempt()
     else:
         for _ in range(2):
-            with pytest.raises(exceptions.SubmitUncertain, match="did not learn the answer"):
+            with pytest.raises(exceptions.SubmitUncertain, match="did not learn or record the answer"):
                 task_run.attempt()
     assert task_run.simulator.submits == (2 if cleared else 1)
 
