@@ -190,6 +190,25 @@ def test_a_dripping_answer_is_given_up() -> None:
     assert time.monotonic() - began < 10
 
 
+def test_headers_that_drip_in_are_given_up() -> None:
+    def drip(connection: socket.socket, _: int) -> None:
+        read_request(connection)
+        for letter in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"y" * 400:
+            connection.sendall(bytes([letter]))
+            time.sleep(0.05)
+
+    with listening(drip) as server:
+        began = time.monotonic()
+        error = refused(Account("sk_x", base_url=f"http://127.0.0.1:{server.port}", timeout=0.3), SubmitUncertain)
+    assert "drips" in error.message
+    assert time.monotonic() - began < 10
+
+
+def test_no_exception_drags_the_request_and_its_key_along() -> None:
+    error = refused(Account("sk_x", base_url=f"http://127.0.0.1:{closed_port()}"), Unreachable)
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
 @pytest.mark.parametrize(("wish", "seconds"), [(None, None), (7, 7), ("date", 3600), ("soon", None)])
 def test_the_wish_of_the_service_to_be_left_alone_is_told(
     kling_simulator: KlingSimulator, wish: float | str | None, seconds: float | None

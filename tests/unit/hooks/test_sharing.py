@@ -187,3 +187,32 @@ async def test_requests_per_second_is_a_common_pace(
         took = time.monotonic() - begun
     assert took >= 8 / 40
     assert kling_simulator.polls == 9
+
+
+async def test_a_429_told_to_one_slows_all(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    _use(kling_simulator, monkeypatch, requests_per_second=1000)
+    task_id = _bought()
+    monkeypatch.setattr(sharing, "_PAUSE_WHEN_LIMITED", 0.5)
+    async with shared_client("kling_default", KlingHook().aaccount) as shared:
+        kling_simulator.inject(faults.RateLimited(), on="poll")
+        with pytest.raises(errors.RateLimited):
+            await shared.get_render(task_id)
+        began = time.monotonic()
+        await asyncio.gather(*(shared.get_render(task_id) for _ in range(5)))
+        assert time.monotonic() - began >= 0.5
+
+
+async def test_who_gives_up_waiting_leaves_no_gap(
+    kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(kling_simulator, monkeypatch, requests_per_second=20)
+    task_id = _bought()
+    async with shared_client("kling_default", KlingHook().aaccount) as shared:
+        crowd = [asyncio.create_task(shared.get_render(task_id)) for _ in range(200)]
+        await asyncio.sleep(0)
+        for task in crowd:
+            task.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        began = time.monotonic()
+        await shared.get_render(task_id)
+        assert time.monotonic() - began < 5  # two hundred turns would take ten
