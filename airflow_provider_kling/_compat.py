@@ -21,6 +21,15 @@ except ImportError:  # Airflow 3.1
         TaskDeferralTimeout,
     )
 
+
+def must_block() -> bool:
+    """Whether connections can only be read blockingly: `dag.test()` lets a task talk to Airflow in no other way."""
+    from airflow.sdk.execution_time import task_runner
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms is not None and not hasattr(comms, "asend")
+
+
 __all__ = [
     "AirflowException",
     "AirflowFailException",
@@ -28,4 +37,5 @@ __all__ = [
     "AirflowRescheduleException",
     "AirflowSensorTimeout",
     "TaskDeferralTimeout",
+    "must_block",
 ]

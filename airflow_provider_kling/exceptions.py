@@ -95,7 +95,7 @@ STEP_ASIDE = (errors.RateLimited, errors.ServiceUnavailable, errors.Unreachable)
 """Nothing was bought and time may cure it: try again later without using up a retry."""
 
 _SUBMIT_FACES: dict[type[errors.KlingError], tuple[type[KlingException], str]] = {
-    errors.InvalidRequest: (InvalidRequest, "Nothing was sent or paid. Correct the task and clear it."),
+    errors.InvalidRequest: (InvalidRequest, "Nothing was sent or paid. Correct the task; if it has run, clear it."),
     errors.InvalidConnection: (
         InvalidConnection,
         "Nothing was sent or paid. Correct the connection and clear the task.",
@@ -200,7 +200,7 @@ def waiting_failed(verdict: Verdict, task_id: str, *, retry: Retry) -> KlingExce
     """
     kind, what, money = _WAIT_FACES[verdict.outcome]
     money = _in_words_of(retry, money)
-    reason = f" ({verdict.reason})" if verdict.reason else ""
+    reason = f" ({verdict.reason.rstrip('.')})" if verdict.reason else ""
     message = f"Render {task_id} {what}{reason}. {money}"
     if kind is ContentRejected:
         return ContentRejected(message, stage="output", task_id=task_id, reason=verdict.reason)

@@ -108,9 +108,10 @@ def check_target(path: str, *, conn_id: str | None = None) -> None:
     try:
         _ = _remote(path, conn_id).fs
     except (ImportError, ValueError) as error:
-        package = _PACKAGES.get(_scheme(path), "the Airflow provider for it")
+        package = _PACKAGES.get(_scheme(path))
+        fix = f"pip install {package}" if package else "install the Airflow provider that serves it, or use another"
         raise InvalidPath(
-            f"save_to={path!r}: this worker has no package for {_scheme(path)}:// ({error}); pip install {package}"
+            f"save_to={path!r}: this worker has no package for {_scheme(path)}:// ({error}); {fix}"
         ) from None
     except Exception as error:
         raise InvalidPath(f"save_to={path!r}: can't be opened ({type(error).__name__}: {error})") from error

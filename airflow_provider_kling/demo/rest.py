@@ -167,7 +167,7 @@ class AirflowRest:
         raise AssertionError("unreachable")
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        connection = http.client.HTTPConnection(urlsplit(self.base_url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(self.base_url).netloc, timeout=120)
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"

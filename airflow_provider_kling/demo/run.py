@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
             options, conf, folder = _prepare(args)
             _perform(conf, folder, keep=options.keep)
         except KeyboardInterrupt:
-            print("\nStopped: no process is left.", file=sys.stderr)
+            print("Stopped: no process is left.", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
         except CannotStart as error:
             print(error, file=sys.stderr)
@@ -188,6 +188,7 @@ def _one_interrupt() -> Iterator[None]:
     def interrupt(_signum: int, _frame: FrameType | None) -> None:
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
+        print("\nStopping ...", file=sys.stderr, flush=True)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in signals}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_kling._compat import AirflowNotFoundException
+from airflow_provider_kling._compat import AirflowNotFoundException, must_block
 from airflow_provider_kling.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_loopback
 from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, KlingError, PollFailed
@@ -74,6 +74,8 @@ class KlingHook(BaseHook):
 
         :raises InvalidConnection: when it is missing or can't be used
         """
+        if must_block():
+            return self.account()
         try:
             connection = await self.aget_connection(self.kling_conn_id)
         except AirflowNotFoundException:
@@ -136,8 +138,6 @@ class KlingHook(BaseHook):
                     # a turn in a long queue must not outlast the deadline
                     async with asyncio.timeout(max(deadline - time.time(), _LAST_QUESTION)):
                         answer = await shared.get_render(task_id)
-                except InvalidConnection as error:
-                    answer = AuthenticationFailed(error.message, task_id=task_id)
                 except KlingError as error:
                     answer = error
                     if isinstance(error, AuthenticationFailed) and shared:
@@ -228,7 +228,7 @@ class _Logbook:
                 words += " (a status this provider does not know: still waiting)"
         else:
             standing = type(answer).__name__
-            words = f"Render {self._task_id}: {answer}; asking again"
+            words = f"Render {self._task_id}: {str(answer).rstrip('.')}; asking again"
         if standing == self._standing and now - self._written_at < _HEARTBEAT:
             return
         self._standing, self._written_at = standing, now

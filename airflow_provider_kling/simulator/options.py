@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -30,6 +32,14 @@ def simulate(args: argparse.Namespace) -> None:
     """
     from airflow_provider_kling.simulator.server import KlingSimulator, run_forever
 
-    run_forever(
-        KlingSimulator(api_key=args.api_key, port=args.port, render_seconds=args.render_seconds, speed=args.speed)
-    )
+    if find_spec("av") is None or find_spec("PIL") is None:
+        sys.exit("The simulator draws its videos with PyAV and Pillow: pip install 'airflow-provider-kling[simulator]'")
+    if args.speed <= 0 or args.render_seconds < 0:
+        sys.exit("--speed must be above 0, and --render-seconds not below 0.")
+    try:
+        simulator = KlingSimulator(
+            api_key=args.api_key, port=args.port, render_seconds=args.render_seconds, speed=args.speed
+        )
+        run_forever(simulator)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"The simulator can't listen on port {args.port} ({error}); --port 0 takes a free one.")

@@ -91,7 +91,7 @@ class TestPaths:
             ("s3://bucket/fox.mp4", "pip install 'apache-airflow-providers-amazon[s3fs]'"),
             ("gs://bucket/fox.mp4", "pip install apache-airflow-providers-google"),
             ("abfs://container/fox.mp4", "pip install apache-airflow-providers-microsoft-azure"),
-            ("webdav://host/fox.mp4", "pip install the Airflow provider for it"),
+            ("webdav://host/fox.mp4", "install the Airflow provider that serves it"),
         ],
     )
     def test_a_missing_package_is_told_with_its_name(

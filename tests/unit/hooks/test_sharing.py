@@ -144,14 +144,24 @@ async def test_a_connection_that_vanishes_keeps_the_old_key(
         assert (await _await(task_id)).outcome is Outcome.SUCCEEDED
 
 
-async def test_a_missing_connection_is_a_refused_key_to_a_wait(
+async def test_a_missing_connection_is_asked_for_again_until_the_deadline(
     kling_simulator: KlingSimulator, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE)
-    verdict = await _await("abc")
-    assert verdict.outcome is Outcome.AUTHENTICATION_FAILED
-    assert "does not exist" in verdict.reason
+    verdict = await _await("abc", patience=0.2)
+    assert verdict.outcome is Outcome.TIMED_OUT
+    assert "does not exist" in (verdict.reason or "")
     assert kling_simulator.requests == []
+
+
+async def test_where_airflow_can_only_block_the_connection_is_read_blockingly(
+    kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.execution_time import task_runner
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
+    monkeypatch.setattr(KlingHook, "aget_connection", None)
+    assert (await KlingHook().aaccount()).api_key == kling_simulator.api_key
 
 
 async def test_a_crowd_that_is_refused_reads_the_connection_once(kling_simulator: KlingSimulator) -> None:
