@@ -157,23 +157,7 @@ class TextToVideo(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise InvalidRequest(_explain(error)) from None
-
-    @classmethod
-    def check_known(cls, known: dict[str, Any], unknown: set[str]) -> None:
-        """Check what is known of a request whose other fields are still templates.
-
-        :param known: fields with their final values
-        :param unknown: names of fields that are only known when the task runs
-        :raises InvalidRequest: when the known part alone is already wrong
-        """
-        try:
-            cls(**known)
-        except ValidationError as error:
-            # a rule across fields can only be judged when all of them are known
-            mistakes = [e for e in error.errors() if e["loc"] or not unknown & {"prompt", "multi_prompt", "duration"}]
-            if mistakes:
-                raise InvalidRequest("\n".join(_explain_one(e) for e in mistakes)) from None
+            raise InvalidRequest("\n".join(_explain(mistake) for mistake in error.errors())) from None
 
     @property
     def seconds(self) -> int:
@@ -213,11 +197,7 @@ def _rule(text: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{text}", {"text": text})
 
 
-def _explain(error: ValidationError) -> str:
-    return "\n".join(_explain_one(e) for e in error.errors())
-
-
-def _explain_one(error: Any) -> str:
+def _explain(error: Any) -> str:
     """One mistake as "field=value: what it must be"."""
     if error["type"] == "rule":
         return str(error["msg"])

@@ -162,18 +162,6 @@ class TestFingerprint:
         assert len(set(prints)) == len(prints)
 
 
-class TestPartlyKnownRequests:
-    def test_a_wrong_known_field_is_told_while_others_are_templates(self) -> None:
-        with pytest.raises(InvalidRequest, match="cfg_scale=2"):
-            TextToVideo.check_known({"cfg_scale": 2}, {"prompt"})
-
-    def test_rules_across_fields_wait_until_all_are_known(self) -> None:
-        TextToVideo.check_known({}, {"prompt"})
-        TextToVideo.check_known({"multi_prompt": SHOTS}, {"duration"})
-        with pytest.raises(InvalidRequest, match="prompt is missing"):
-            TextToVideo.check_known({"sound": True}, {"negative_prompt"})
-
-
 def test_hearsay_limits_are_warned_about_and_not_refused() -> None:
     assert TextToVideo.parse(multi_prompt=SHOTS).cautions() == []
     many = TextToVideo.parse(multi_prompt=[{"prompt": "x" * 513, "duration": 1}] * 7)
