@@ -176,15 +176,22 @@ _NO_LEDGER = (
     "Before Airflow 3.3 a task can't remember what it bought: a retry or a clear buys a NEW render; "
     "fetch this one by its task_id with KlingRenderSensor instead."
 )
+_UNRECORDED = (
+    "Its id could not be recorded: a retry stops without buying, a clear buys a NEW render; "
+    "fetch this one by its task_id with KlingRenderSensor instead."
+)
 _WATCHING = "This sensor buys nothing: a retry or a clear asks again."
 
-Retry = Literal["remembers", "forgets", "watches"]
-"""What another attempt does: knows what was bought (Airflow 3.3+), does not (before), or never buys (sensors)."""
+Retry = Literal["remembers", "refuses", "forgets", "watches"]
+"""What another attempt does: it knows what was bought (Airflow 3.3+), knows that something was but not its id, knows
+nothing (before 3.3), or never buys (sensors)."""
 
 
 def _in_words_of(retry: Retry, money: str) -> str:
     if retry == "forgets":
         return money.replace(_SAME, _NO_LEDGER)
+    if retry == "refuses":
+        return money.replace(_SAME, _UNRECORDED)
     if retry == "watches":
         for sentence in (_SAME, _NEW, "It is not retried; a clear buys a new render."):
             money = money.replace(sentence, _WATCHING)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from airflow_provider_kling.api.waiting import Outcome, Verdict
 from airflow_provider_kling.exceptions import LedgerUnavailable, Retry
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Record:
     :param task_id: the API's id, from `submitted` on
     :param submitted_at: epoch seconds of the submit
     :param manifest: what was delivered, when done
+    :param moderated: whether it failed of moderation, after which only a person may buy again
     """
 
     phase: Phase
@@ -63,6 +65,7 @@ class Record:
     task_id: str | None = None
     submitted_at: float | None = None
     manifest: dict[str, Any] | None = None
+    moderated: bool = False
 
     def __post_init__(self) -> None:
         if not self.task_id and self.phase in {Phase.SUBMITTED, Phase.RENDERED, Phase.DONE}:
@@ -83,7 +86,6 @@ class Reattach:
 
     record: Record
     may_buy_anew: bool
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,25 @@ def decide(
             return Submit(following, f"the task was cleared after render {record.task_id} was delivered")
         case Phase.DONE:
             return Reuse(record)
+        case Phase.FAILED if record.moderated and not cleared:
+            return Reattach(record, may_buy_anew=False)
         case Phase.FAILED:
             return Submit(following, f"render {record.task_id} failed")
+
+
+def reconsider(found: Reattach, verdict: Verdict | None) -> tuple[Reattach | Submit, Verdict | None]:
+    """Decide again once the paid render has been asked for: it may have come to nothing.
+
+    :param found: the decision to go on with it
+    :param verdict: how it ended; None when it goes on, or could not be asked for
+    :returns: what to do, and the verdict to act on when going on
+    """
+    if verdict is None or verdict.outcome not in {Outcome.FAILED, Outcome.LOST}:
+        return found, verdict
+    if not found.may_buy_anew:  # it was rendered: a retry never buys again
+        return found, Verdict(Outcome.NO_VIDEO, verdict.reason)
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return Submit(found.record.generation + 1, f"render {found.record.task_id} {verdict.outcome}{reason}"), None
 
 
 class Ledger:
@@ -152,8 +171,11 @@ class Ledger:
         self._store = context.get("task_state_store")
         self._max_tries = int(context["ti"].max_tries or 0)
         self.record: Record | None = None
+        self._names_render = True
         with self._tolerating("The triggerer's word is enough to go on.") if resumed else self._insisting():
             self.record = self._read()
+        if self.record:
+            self._names_render = bool(self.record.task_id)
 
     @property
     def durable(self) -> bool:
@@ -163,7 +185,9 @@ class Ledger:
     @property
     def retry(self) -> Retry:
         """What another attempt would do, for messages."""
-        return "remembers" if self.durable else "forgets"
+        if not self.durable:
+            return "forgets"
+        return "remembers" if self._names_render else "refuses"
 
     @property
     def cleared(self) -> bool:
@@ -202,6 +226,7 @@ class Ledger:
         known = self.record or Record(Phase.INTENT, 1, "", self._max_tries)
         if known.task_id != task_id:
             self.record = replace(known, phase=Phase.SUBMITTED, task_id=task_id, submitted_at=submitted_at)
+            self._names_render = False
 
     def advance(self, phase: Phase, **changes: Any) -> None:
         """Write the record's next phase; an unwritten one is safe, as an earlier phase never buys more.
@@ -215,14 +240,14 @@ class Ledger:
         # the id of what was just paid is worth the patience to sit out a restart of the API server
         for pause in _PAUSES if phase is Phase.SUBMITTED else ():
             try:
-                self._write(record)
+                self._write(record, verify=True)
             except LedgerUnavailable as error:
                 log.warning("%s Trying again in %.0f s.", error.message, pause)
                 time.sleep(pause)
             else:
                 return
         with self._tolerating(f"Render {record.task_id} is paid; that it is {phase} could not be recorded."):
-            self._write(record)
+            self._write(record, verify=phase is Phase.SUBMITTED)
 
     @contextlib.contextmanager
     def _insisting(self) -> Iterator[None]:
@@ -248,7 +273,7 @@ class Ledger:
         try:
             if value["v"] != _VERSION:
                 raise ValueError(f"version {value['v']!r}")
-            return Record(**{name: value[name] for name in Record.__dataclass_fields__})
+            return Record(**{name: value[name] for name in Record.__dataclass_fields__ if name in value})
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerUnavailable(
                 f"The record of what this task bought can't be understood ({type(error).__name__}: {error}). "
@@ -263,9 +288,10 @@ class Ledger:
 
         value = {"v": _VERSION, **asdict(record)}
         self._guard("write", lambda store: store.set(_KEY, value, retention=NEVER_EXPIRE))
-        # Airflow 3.3 does not report a refused write, so an intent is only believed when it reads back.
+        # Airflow 3.3 does not report a refused write, so what money hangs on is only believed when it reads back.
         if verify and self._guard("write", lambda store: store.get(_KEY)) != value:
             raise LedgerUnavailable("The record of what this task buys was written, but does not read back.")
+        self._names_render = bool(record.task_id)
 
     def _guard(self, what: str, action: Any) -> Any:
         try:

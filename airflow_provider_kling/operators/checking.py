@@ -87,6 +87,25 @@ def check_complete(
     return request, request.fingerprint(model=operator.model, account=account.base_url)
 
 
+def request_bought(operator: KlingTextToVideoOperator, hook: KlingHook, bought: Record | None) -> TextToVideo | None:
+    """What the operator's arguments say about the render it has bought; None when they say something else by now.
+
+    :param operator: the operator
+    :param hook: leads to its connection
+    :param bought: what this task instance has bought
+    """
+    from airflow_provider_kling.api.errors import KlingError
+    from airflow_provider_kling.api.models import TextToVideo
+
+    try:
+        request = TextToVideo.parse(**request_fields(operator))
+        known = bought and bought.fingerprint
+        same = not known or known == request.fingerprint(model=operator.model, account=hook.account().base_url)
+    except KlingError:  # the paid video is delivered all the same
+        return None
+    return request if same else None
+
+
 def template_marks(operator: KlingTextToVideoOperator) -> Sequence[str]:
     """What templates begin with in the operator's DAG, which may have changed Jinja's delimiters.
 

@@ -14,7 +14,7 @@ from airflow_provider_kling.operators.checking import (
     REQUEST_FIELDS,
     check_complete,
     check_known,
-    request_fields,
+    request_bought,
     template_marks,
 )
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api.models import Shot, TextToVideo
     from airflow_provider_kling.api.waiting import Verdict
     from airflow_provider_kling.hooks.kling import KlingHook
-    from airflow_provider_kling.ledger import Ledger, OnClear, OnUncertainSubmit, Reattach, Submit
+    from airflow_provider_kling.ledger import Ledger, OnClear, OnUncertainSubmit, Record
 
 _BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow ends the deferral, should the trigger never report."""
@@ -120,7 +120,7 @@ class KlingTextToVideoOperator(BaseOperator):
         """
         from airflow_provider_kling.api.errors import SubmitUncertain
         from airflow_provider_kling.exceptions import submit_failed
-        from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide
+        from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide, reconsider
 
         ledger = Ledger(context)
         request, fingerprint = check_complete(self, self._hook(), ledger.record)
@@ -136,10 +136,16 @@ class KlingTextToVideoOperator(BaseOperator):
             raise submit_failed(SubmitUncertain(earlier))
         if isinstance(decision, Reuse):
             self._push(context, ledger)
+            if decision.record.fingerprint != fingerprint:
+                self.log.warning(
+                    "The inputs have changed since render %s was delivered; it is delivered again as it is. A clear "
+                    "with on_clear='render' buys one of the new inputs.",
+                    decision.record.task_id,
+                )
             return self._deliver_again(ledger, request)
         verdict = None
         if isinstance(decision, Reattach):
-            verdict, decision = self._look(decision)
+            decision, verdict = reconsider(decision, self._look(decision.record))
         if isinstance(decision, Reattach):
             ledger.advance(decision.record.phase)
         else:
@@ -161,19 +167,13 @@ class KlingTextToVideoOperator(BaseOperator):
         :returns: the manifest
         :raises KlingException: when the render did not end with a video
         """
-        from airflow_provider_kling.api.errors import InvalidRequest
-        from airflow_provider_kling.api.models import TextToVideo
         from airflow_provider_kling.ledger import Ledger
         from airflow_provider_kling.triggers.kling import read_event
 
         task_id, verdict = read_event(event)
         ledger = Ledger(context, resumed=True)
         ledger.follow(task_id, submitted_at)
-        try:
-            request = TextToVideo.parse(**request_fields(self))
-        except InvalidRequest:  # a template renders to something else by now; the paid video is delivered all the same
-            request = None
-        return self._finish(verdict, ledger, request)
+        return self._finish(verdict, ledger, request_bought(self, self._hook(), ledger.record))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Turn Airflow's own deferral timeout, which comes a little after ours, into a render's timeout.
@@ -204,29 +204,22 @@ class KlingTextToVideoOperator(BaseOperator):
                 self._render_id,
             )
 
-    def _look(self, decision: Reattach) -> tuple[Verdict | None, Reattach | Submit]:
-        """Ask once how the render stands that this task has bought: over, still going on, or come to nothing."""
+    def _look(self, record: Record) -> Verdict | None:
+        """Ask once how the render stands that this task has bought; None while it goes on or can't be asked for."""
         from airflow_provider_kling.api.errors import KlingError, RenderNotFound
         from airflow_provider_kling.api.waiting import Outcome, Verdict, judge
-        from airflow_provider_kling.ledger import Phase, Submit
+        from airflow_provider_kling.ledger import Phase
 
-        record = decision.record
-        rendered = record.phase is Phase.RENDERED
         self.log.info("This task has bought render %s already: going on with it.", record.task_id)
-        verdict = Verdict(Outcome.SUCCEEDED) if rendered else None
+        rendered = Verdict(Outcome.SUCCEEDED) if record.phase is Phase.RENDERED else None
         try:
-            verdict = judge(self._hook().get_render(str(record.task_id))) or verdict
+            return judge(self._hook().get_render(str(record.task_id))) or rendered
         except RenderNotFound as error:
-            if rendered and error.reason:  # the service's own word, not a proxy's 404 page
-                verdict = Verdict(Outcome.LOST, error.reason)
+            # of a finished render, and in the service's own words: a proxy's 404 page means nothing
+            return Verdict(Outcome.LOST, error.reason) if rendered and error.reason else rendered
         except KlingError as error:
             self.log.warning("%s", error.message)
-        if verdict and verdict.outcome in {Outcome.FAILED, Outcome.LOST}:
-            if decision.may_buy_anew:
-                reason = f" ({verdict.reason})" if verdict.reason else ""
-                return None, Submit(record.generation + 1, f"render {record.task_id} {verdict.outcome}{reason}")
-            verdict = Verdict(Outcome.NO_VIDEO, verdict.reason)  # it was rendered: a retry never buys again
-        return verdict, decision
+            return rendered
 
     def _buy(
         self, context: Context, ledger: Ledger, request: TextToVideo, *, generation: int, fingerprint: str
@@ -312,7 +305,9 @@ class KlingTextToVideoOperator(BaseOperator):
             ledger.advance(Phase.RENDERED)
             return self._deliver(task_id, ledger, request)
         if verdict.outcome in {Outcome.FAILED, Outcome.CONTENT_REJECTED, Outcome.LOST}:
-            ledger.advance(Phase.FAILED)
+            ledger.advance(Phase.FAILED, moderated=verdict.outcome is Outcome.CONTENT_REJECTED)
+        elif ledger.record:  # a last chance for the id of a paid render that the store would not take before
+            ledger.advance(ledger.record.phase)
         raise waiting_failed(verdict, task_id, retry=ledger.retry)
 
     def _deliver(self, task_id: str, ledger: Ledger, request: TextToVideo | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_runs import FakeTaskInstance, FakeTaskStateStore, Journal
 
+from airflow_provider_kling.api.waiting import Outcome, Verdict
 from airflow_provider_kling.exceptions import LedgerUnavailable
 from airflow_provider_kling.ledger import (
     Decision,
@@ -23,6 +25,7 @@ from airflow_provider_kling.ledger import (
     Reuse,
     Submit,
     decide,
+    reconsider,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +71,31 @@ TABLE = [
     (Phase.FAILED, SAME, *["submit anew"] * 4),
     (Phase.FAILED, OTHER, *["submit anew"] * 4),
 ]
+
+
+def test_what_moderation_refused_is_bought_anew_by_a_person_only() -> None:
+    record = replace(_record(Phase.FAILED), moderated=True)
+    flags: dict[str, Any] = {"on_uncertain_submit": "resubmit", "on_clear": "reuse"}
+    assert decide(record, fingerprint=SAME, cleared=False, **flags) == Reattach(record, may_buy_anew=False)
+    assert isinstance(decide(record, fingerprint=SAME, cleared=True, **flags), Submit)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("may_buy_anew", [True, False])
+def test_only_a_render_that_came_to_nothing_is_bought_anew_after_a_look(outcome: Outcome, may_buy_anew: bool) -> None:
+    found = Reattach(_record(Phase.SUBMITTED), may_buy_anew=may_buy_anew)
+    decision, verdict = reconsider(found, Verdict(outcome, "its reason"))
+    if outcome not in {Outcome.FAILED, Outcome.LOST}:
+        assert (decision, verdict) == (found, Verdict(outcome, "its reason"))
+    elif may_buy_anew:
+        assert (decision, verdict) == (Submit(4, f"render abc {outcome} (its reason)"), None)
+    else:
+        assert (decision, verdict) == (found, Verdict(Outcome.NO_VIDEO, "its reason"))
+
+
+def test_a_render_that_goes_on_is_waited_for() -> None:
+    found = Reattach(_record(Phase.SUBMITTED), may_buy_anew=True)
+    assert reconsider(found, None) == (found, None)
 
 
 @pytest.mark.parametrize(("phase", "fingerprint", "retry", "resubmit", "cleared", "reuse"), TABLE)

@@ -58,6 +58,61 @@ def test_an_id_that_can_not_be_recorded_is_not_called_unpaid(
     assert "Nothing was sent" not in logs.text
 
 
+def _lose_the_id(task_run: TaskRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store takes the intent and drops what comes then, without a word: what Airflow 3.3 does."""
+    original = task_run.store.set
+
+    def set_intent_only(key: str, value: dict[str, object], **more: object) -> None:
+        if value["phase"] == "intent":
+            original(key, value, **more)
+
+    monkeypatch.setattr(task_run.store, "set", set_intent_only)
+
+
+def test_an_id_that_was_not_recorded_is_recorded_when_the_waiting_ends(
+    task_run: TaskRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_run.simulator.inject(faults.UnknownStatus(), on="poll", times=None)
+    with monkeypatch.context() as patch:
+        _lose_the_id(task_run, patch)
+        deferred = task_run.defer(timeout=0.3)
+    assert task_run.phase == "intent"
+    with pytest.raises(exceptions.RenderTimeout, match="goes on with the same render and pays nothing"):
+        task_run.resume(deferred)
+    task_run.simulator.clear_faults()
+    assert task_run.attempt()["task_id"] == task_run.simulator.accepted[0].task_id
+    assert task_run.simulator.submits == 1
+
+
+@pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "on the worker"])
+def test_an_id_that_can_never_be_recorded_is_not_called_remembered(
+    task_run: TaskRun, monkeypatch: pytest.MonkeyPatch, *, deferrable: bool
+) -> None:
+    task_run.simulator.inject(faults.UnknownStatus(), on="poll", times=None)
+    _lose_the_id(task_run, monkeypatch)
+    with pytest.raises(exceptions.RenderTimeout, match="a retry stops without buying") as failure:
+        task_run.attempt(timeout=0.3, deferrable=deferrable)
+    assert f"Render {task_run.simulator.accepted[0].task_id}" in str(failure.value)
+    with pytest.raises(exceptions.SubmitUncertain):
+        task_run.attempt()
+    assert task_run.simulator.submits == 1
+
+
+def test_inputs_that_render_differently_by_now_do_not_describe_the_video(task_run: TaskRun) -> None:
+    deferred = task_run.defer(prompt="A fox at 10:00", duration=7)
+    manifest = task_run.resume(deferred, prompt="A fox at 10:04", duration=7)
+    assert manifest["video_url"]
+    assert (manifest["prompt"], manifest["duration"]) == (None, None)
+
+
+def test_delivering_again_says_when_the_inputs_have_changed(task_run: TaskRun, logs: Logs) -> None:
+    first = task_run.attempt(prompt="A fox")
+    task_run.clear()
+    assert task_run.attempt(prompt="A wolf", on_clear="reuse")["prompt"] == "A fox"
+    assert f"The inputs have changed since render {first['task_id']} was delivered" in logs.text
+    assert task_run.simulator.submits == 1
+
+
 def test_an_xcom_that_can_not_be_pushed_fails_nothing(task_run: TaskRun, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no API server")

@@ -79,6 +79,18 @@ def test_what_moderation_refused_meanwhile_is_not_bought_again(task_run: TaskRun
     assert task_run.simulator.submits == 2
 
 
+def test_a_worker_that_dies_telling_of_moderation_does_not_buy_again(task_run: TaskRun) -> None:
+    task_run.simulator.inject(faults.Fail("risk control: sensitive content"), on="render", times=None)
+    task_run.crash("after", "failed")
+    for _ in range(2):
+        with pytest.raises(exceptions.ContentRejected):
+            task_run.attempt()
+    assert task_run.simulator.submits == 1
+    task_run.clear()
+    task_run.defer()
+    assert task_run.simulator.submits == 2
+
+
 def test_a_retry_that_cannot_ask_waits_for_the_render_all_the_same(slow_run: TaskRun) -> None:
     task_id = slow_run.defer() and slow_run.ti.xcom["task_id"]
     for fault in (faults.BadGateway(), faults.NotFound(), faults.ErrorBody(401, "FAILED_TO_AUTH"), faults.Drop()):
