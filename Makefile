@@ -16,7 +16,7 @@ unexport PROMPT DURATION ASPECT_RATIO SOUND KEEP
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint build constraints clean
+.PHONY: help demo test faults lint build constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ demo: $(VENV)/.installed-simulator ## one video, no key, no cost [PROMPT= DURATI
 
 test: $(VENV)/.installed-dev ## the test-suite [ARGS="-k name" AIRFLOW=3.1]
 	@exec $(BIN)/python -m pytest -q $(ARGS)
+
+faults: $(VENV)/.installed-dev ## the whole fault table, in a real Airflow on PostgreSQL [ARGS="-k clear"]
+	@exec $(BIN)/python -m pytest -q tests/faults --all-events $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -36,6 +36,10 @@ def _has_task_state_store() -> bool:
     return True
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-events", action="store_true", help="the whole fault table, not only its quick rows")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("kling", deadline=None)  # a busy machine is no bug
     settings.load_profile("kling")

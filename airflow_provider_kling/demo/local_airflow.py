@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -118,12 +119,14 @@ class LocalAirflow(AirflowRest):
         self.processes[name] = self._spawn(name, command)
 
     def kill(self, name: str, sig: int) -> None:
-        """Send a signal to a component and all processes it has started.
+        """Send a signal to a component and all processes it has started; after SIGKILL, return when it is gone.
 
         :param name: as for `start_component`
         :param sig: such as `signal.SIGKILL`, `SIGSTOP` or `SIGCONT`
         """
         sessions.send([self.processes[name].pid], sig)
+        if sig == signal.SIGKILL:
+            self.processes[name].wait()
 
     def is_healthy(self) -> bool:
         """Tell whether the database and all components are well."""

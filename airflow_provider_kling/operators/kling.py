@@ -132,8 +132,9 @@ class KlingTextToVideoOperator(BaseOperator):
             on_clear=self.on_clear,
         )
         if isinstance(decision, Refuse):
-            earlier = "An earlier attempt submitted and did not learn or record the answer; its log may name the render"
-            raise submit_failed(SubmitUncertain(earlier))
+            earlier = "An earlier attempt submitted and did not learn or record the answer."
+            adopt = "If its log names a render, KlingRenderSensor can fetch it by that id."
+            raise submit_failed(SubmitUncertain(f"{earlier} {adopt}"))
         if isinstance(decision, Reuse):
             self._push(context, ledger)
             if decision.record.fingerprint != fingerprint:
