@@ -73,6 +73,7 @@ def test_there_is_something_to_look_at() -> None:
         ("saving", ["api", "mp4"]),
         ("manifest", ["api", "saving"]),
         ("ledger", ["api", "_compat", "exceptions"]),
+        ("retry_policy", ["exceptions", "ledger"]),
         ("hooks", ["api", "_compat", "provider_info", "hooks"]),
         ("exceptions", ["api", "_compat"]),
     ],
