@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_kling.api.errors import KlingError
     from airflow_provider_kling.api.models import Shot, TextToVideo
     from airflow_provider_kling.api.waiting import Verdict
     from airflow_provider_kling.hooks.kling import KlingHook
@@ -98,7 +97,8 @@ class KlingTextToVideoOperator(BaseOperator):
         self.timeout = timeout
         self.on_uncertain_submit = on_uncertain_submit
         self.on_clear = on_clear
-        self._render_id: str | None = None
+        self.submitting = False
+        self.render_id: str | None = None
         # a subclass may fill in the prompt later
         check_known(vars(self), complete=type(self) is KlingTextToVideoOperator, marks=template_marks(self))
 
@@ -121,9 +121,11 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.api.errors import SubmitUncertain
         from airflow_provider_kling.exceptions import submit_failed
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide, reconsider
+        from airflow_provider_kling.operators.delivery import deliver_again
+        from airflow_provider_kling.operators.purchase import buy
 
-        ledger = Ledger(context)
-        request, fingerprint = check_complete(self, self._hook(), ledger.record)
+        hook, ledger = self._hook(), Ledger(context)
+        request, fingerprint = check_complete(self, hook, ledger.record)
         decision = decide(
             ledger.record,
             fingerprint=fingerprint,
@@ -143,15 +145,14 @@ class KlingTextToVideoOperator(BaseOperator):
                     "with on_clear='render' buys one of the new inputs.",
                     decision.record.task_id,
                 )
-            return self._deliver_again(ledger, request)
+            return deliver_again(self, hook, ledger, decision.record, request)
         verdict = None
         if isinstance(decision, Reattach):
             decision, verdict = reconsider(decision, self._look(decision.record))
         if isinstance(decision, Reattach):
             ledger.advance(decision.record.phase)
         else:
-            self.log.info("Submitting a new render%s.", f": {decision.why}" if decision.why else "")
-            self._buy(context, ledger, request, generation=decision.generation, fingerprint=fingerprint)
+            buy(self, hook, context, ledger, request, decision=decision, fingerprint=fingerprint)
         self._push(context, ledger)
         if verdict is None:
             verdict = self._wait(ledger, request)
@@ -174,6 +175,7 @@ class KlingTextToVideoOperator(BaseOperator):
         task_id, verdict = read_event(event)
         ledger = Ledger(context, resumed=True)
         ledger.follow(task_id, submitted_at)
+        self.render_id = task_id
         return self._finish(verdict, ledger, request_bought(self, self._hook(), ledger.record))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -198,11 +200,17 @@ class KlingTextToVideoOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say what stopping means; there is no cancel in this API."""
-        if self._render_id:
+        if self.submitting:
             self.log.warning(
-                "Stopped while render %s was going on. It goes on and is paid: this API has no cancel. A retry or a "
+                "Stopped while a submit was on its way: it is unknown whether it buys a render. Should its id still be "
+                "logged below, KlingRenderSensor can fetch the render. A retry stops (before Airflow 3.3 it submits "
+                "again), a clear submits again."
+            )
+        elif self.render_id:
+            self.log.warning(
+                "Stopped before render %s was delivered. It goes on and is paid: this API has no cancel. A retry or a "
                 "clear goes on with it (Airflow 3.3+); KlingRenderSensor can fetch it by its task_id.",
-                self._render_id,
+                self.render_id,
             )
 
     def _look(self, record: Record) -> Verdict | None:
@@ -222,55 +230,14 @@ class KlingTextToVideoOperator(BaseOperator):
             self.log.warning("%s", error.message)
             return rendered
 
-    def _buy(
-        self, context: Context, ledger: Ledger, request: TextToVideo, *, generation: int, fingerprint: str
-    ) -> None:
-        """Intent, POST, record, XCom: in this order, so that no crash between two of them buys twice unseen."""
-        from airflow_provider_kling.api.errors import KlingError, SubmitUncertain
-        from airflow_provider_kling.ledger import Phase
-
-        for caution in request.cautions():
-            self.log.warning(caution)
-        if not ledger.durable and self.retries:
-            self.log.warning("Before Airflow 3.3 a task can't remember what it bought: a retry may buy again.")
-        with self._hook().get_conn() as client:  # whatever can fail before the intent does so here
-            before = ledger.intend(generation=generation, fingerprint=fingerprint)
-            try:
-                task_id = client.submit(request, model=self.model)
-            except KlingError as error:
-                if not isinstance(error, SubmitUncertain):
-                    ledger.take_back(before)
-                self._not_submitted(error, context)
-        self.log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, self.model, request.seconds)
-        ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
-
     def _push(self, context: Context, ledger: Ledger) -> None:
         """Hand out the render's id; Airflow forgets it at each attempt, and a paid render never fails of it."""
+        self.render_id = ledger.record.task_id if ledger.record else None
         if self.do_xcom_push and ledger.record:
             try:
                 context["ti"].xcom_push(key="task_id", value=ledger.record.task_id)
             except Exception:
                 self.log.exception("Could not push task_id %s as XCom; the task goes on.", ledger.record.task_id)
-
-    def _not_submitted(self, error: KlingError, context: Context) -> NoReturn:
-        """Step aside without using up a retry when time may cure it, otherwise fail."""
-        from airflow_provider_kling._compat import AirflowRescheduleException
-        from airflow_provider_kling.api.waiting import step_aside_delay
-        from airflow_provider_kling.exceptions import STEP_ASIDE, submit_failed
-
-        if isinstance(error, STEP_ASIDE):
-            now = datetime.now(UTC)
-            first = context["ti"].get_first_reschedule_date(context)
-            waited = (now - first).total_seconds() if first else 0.0
-            delay = step_aside_delay(waited=waited, retry_after=error.retry_after)
-            if waited + delay <= self._patience():
-                self.log.warning(
-                    "%s. Nothing was bought; trying again in %.0f s, without using up a retry or holding a worker.",
-                    error.message.rstrip("."),
-                    delay,
-                )
-                raise AirflowRescheduleException(now + timedelta(seconds=delay))
-        raise submit_failed(error, resubmit=self.on_uncertain_submit == "resubmit") from None
 
     def _wait(self, ledger: Ledger, request: TextToVideo) -> Verdict:
         """Wait for the render in the triggerer (this raises TaskDeferred), or here."""
@@ -282,7 +249,7 @@ class KlingTextToVideoOperator(BaseOperator):
             kling_conn_id=self.kling_conn_id,
             kling_task_id=str(record and record.task_id),
             submitted_at=(record and record.submitted_at) or now,
-            deadline=now + self._patience(),
+            deadline=now + self.patience,
             like=f"{self.model}/{request.seconds}s",
         )
         if self.deferrable:
@@ -290,9 +257,8 @@ class KlingTextToVideoOperator(BaseOperator):
                 trigger=trigger,
                 method_name="execute_complete",
                 kwargs={"submitted_at": trigger.submitted_at},
-                timeout=timedelta(seconds=self._patience() + _BACKSTOP),
+                timeout=timedelta(seconds=self.patience + _BACKSTOP),
             )
-        self._render_id = trigger.kling_task_id
         return asyncio.run(trigger.wait())
 
     def _finish(self, verdict: Verdict, ledger: Ledger, request: TextToVideo | None) -> dict[str, Any]:
@@ -300,64 +266,25 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.api.waiting import Outcome
         from airflow_provider_kling.exceptions import waiting_failed
         from airflow_provider_kling.ledger import Phase
+        from airflow_provider_kling.operators.delivery import deliver
 
         task_id = str(ledger.record and ledger.record.task_id)
         if verdict.outcome is Outcome.SUCCEEDED:
             ledger.advance(Phase.RENDERED)
-            return self._deliver(task_id, ledger, request)
+            return deliver(self, self._hook(), ledger, task_id, request)
         if verdict.outcome in {Outcome.FAILED, Outcome.CONTENT_REJECTED, Outcome.LOST}:
             ledger.advance(Phase.FAILED, moderated=verdict.outcome is Outcome.CONTENT_REJECTED)
         elif ledger.record:  # a last chance for the id of a paid render that the store would not take before
             ledger.advance(ledger.record.phase)
         raise waiting_failed(verdict, task_id, retry=ledger.retry)
 
-    def _deliver(self, task_id: str, ledger: Ledger, request: TextToVideo | None) -> dict[str, Any]:
-        from airflow_provider_kling.api.errors import VideoUnavailable
-        from airflow_provider_kling.exceptions import not_delivered
-        from airflow_provider_kling.ledger import Phase
-        from airflow_provider_kling.manifest import NO_LINK, build_manifest
-        from airflow_provider_kling.saving import deliver
-
-        hook = self._hook()
-        try:
-            render, saved = deliver(lambda: hook.get_render(task_id), self.save_to, conn_id=self.storage_conn_id)
-        except VideoUnavailable as error:
-            raise not_delivered(error, task_id, retry=ledger.retry) from error.__cause__
-        manifest = build_manifest(
-            render,
-            request=request,
-            model=self.model,
-            submitted_at=ledger.record.submitted_at if ledger.record else None,
-            saved=saved,
-        )
-        ledger.advance(Phase.DONE, manifest=manifest | NO_LINK)
-        if saved:
-            self.log.info("Saved render %s to %s: %s bytes, sha256 %s", task_id, saved.path, saved.size, saved.sha256)
-        return manifest
-
-    def _deliver_again(self, ledger: Ledger, request: TextToVideo) -> dict[str, Any]:
-        """Hand out once more what was delivered before; only a target that is new is written to."""
-        from airflow_provider_kling.api.errors import KlingError
-        from airflow_provider_kling.manifest import NO_LINK, link_fields
-        from airflow_provider_kling.saving import is_saved
-
-        record = ledger.record
-        manifest = dict((record and record.manifest) or {})
-        task_id = str(record and record.task_id)
-        self.log.info("Render %s was delivered before: delivering it again, free.", task_id)
-        if self.save_to is not None and not is_saved(manifest.get("saved_to"), self.save_to):
-            return self._deliver(task_id, ledger, request)
-        try:
-            return manifest | link_fields(self._hook().get_render(task_id))
-        except KlingError:  # the saved video is what counts; its old link is dead
-            return manifest | NO_LINK
-
     def _hook(self) -> KlingHook:
         from airflow_provider_kling.hooks.kling import KlingHook
 
         return KlingHook(self.kling_conn_id)
 
-    def _patience(self) -> float:
+    @property
+    def patience(self) -> float:
         """`timeout` in seconds."""
         return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else float(self.timeout)
 

@@ -18,7 +18,9 @@ _SETTINGS = ("fsync=off", "unix_socket_directories=", "listen_addresses=127.0.0.
 
 
 def find_binaries() -> Path | None:
-    """The folder of `initdb` and `postgres`; None where PostgreSQL is not installed."""
+    """The folder of `initdb` and `postgres`; None where PostgreSQL is not installed, or not for us."""
+    if os.geteuid() == 0 and not any(user.pw_name == "postgres" for user in pwd.getpwall()):
+        return None  # it refuses to run as root
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     on_path = [Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
     return next((folder for folder in [*reversed(debian), *on_path] if (folder / "initdb").exists()), None)
@@ -34,7 +36,7 @@ class PostgreSQL:
         with socket.create_server(("127.0.0.1", 0)) as server:
             self._port: int = server.getsockname()[1]
         self._as_user: list[str] = []
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(self._folder, user.pw_uid, user.pw_gid)
             self._as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]

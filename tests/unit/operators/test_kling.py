@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from task_runs import fired
 
+from airflow_provider_kling import saving
+from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
 if TYPE_CHECKING:
@@ -212,3 +215,37 @@ def test_being_killed_while_waiting_on_the_worker_is_told_honestly(
 def test_being_killed_with_nothing_bought_tells_nothing(task_run: TaskRun, logs: Logs) -> None:
     task_run.operator().on_kill()
     assert logs.lines == []
+
+
+def test_being_killed_while_submitting_promises_nothing(
+    task_run: TaskRun, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = task_run.operator()
+
+    def killed(*_: object, **__: object) -> None:
+        operator.on_kill()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KlingClient, "submit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        operator.execute(task_run.context())
+    (told,) = [line for line in logs.warnings if "Stopped" in line]
+    assert "it is unknown whether it buys a render" in told
+    assert "is paid" not in told
+
+
+def test_being_killed_while_delivering_names_the_paid_render(
+    task_run: TaskRun, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deferred = task_run.defer()
+    operator = task_run.operator()
+
+    def killed(*_: object, **__: object) -> None:
+        operator.on_kill()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving, "deliver", killed)
+    with pytest.raises(KeyboardInterrupt):
+        operator.execute_complete(task_run.context(), event=fired(deferred.trigger))
+    (told,) = [line for line in logs.warnings if "Stopped" in line]
+    assert task_run.ti.xcom["task_id"] in told

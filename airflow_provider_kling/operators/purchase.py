@@ -1,0 +1,82 @@
+"""The one step that costs money: intent, POST, record, so that no crash between two of them buys twice unseen."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow_provider_kling._compat import AirflowRescheduleException
+from airflow_provider_kling.api.errors import KlingError, SubmitUncertain
+from airflow_provider_kling.api.waiting import step_aside_delay
+from airflow_provider_kling.exceptions import STEP_ASIDE, submit_failed
+from airflow_provider_kling.ledger import Phase
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.api.models import TextToVideo
+    from airflow_provider_kling.hooks.kling import KlingHook
+    from airflow_provider_kling.ledger import Ledger, Submit
+    from airflow_provider_kling.operators.kling import KlingTextToVideoOperator
+
+
+def buy(
+    operator: KlingTextToVideoOperator,
+    hook: KlingHook,
+    context: Context,
+    ledger: Ledger,
+    request: TextToVideo,
+    *,
+    decision: Submit,
+    fingerprint: str,
+) -> None:
+    """Buy a render with one POST; the ledger knows it afterwards.
+
+    :param operator: the operator
+    :param hook: leads to its connection
+    :param context: Airflow's task context
+    :param ledger: what this task instance has bought
+    :param request: what to render
+    :param decision: to buy, and why
+    :param fingerprint: of the request
+    :raises AirflowRescheduleException: nothing was bought, and time may cure it
+    :raises KlingException: nothing was bought, or nobody knows
+    """
+    log = operator.log
+    log.info("Submitting a new render%s.", f": {decision.why}" if decision.why else "")
+    for caution in request.cautions():
+        log.warning(caution)
+    if not ledger.durable and operator.retries:
+        log.warning("Before Airflow 3.3 a task can't remember what it bought: a retry may buy again.")
+    with hook.get_conn() as client:  # whatever can fail before the intent does so here
+        before = ledger.intend(generation=decision.generation, fingerprint=fingerprint)
+        try:
+            operator.submitting = True
+            task_id = client.submit(request, model=operator.model)
+        except KlingError as error:
+            if not isinstance(error, SubmitUncertain):
+                ledger.take_back(before)
+            _not_bought(operator, context, error)
+        finally:
+            operator.submitting = False
+    operator.render_id = task_id
+    log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, operator.model, request.seconds)
+    ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
+
+
+def _not_bought(operator: KlingTextToVideoOperator, context: Context, error: KlingError) -> NoReturn:
+    """Step aside without using up a retry when time may cure it, otherwise fail."""
+    if isinstance(error, STEP_ASIDE):
+        now = datetime.now(UTC)
+        first = context["ti"].get_first_reschedule_date(context)
+        waited = (now - first).total_seconds() if first else 0.0
+        delay = step_aside_delay(waited=waited, retry_after=error.retry_after)
+        if waited + delay <= operator.patience:
+            operator.log.warning(
+                "%s. Nothing was bought; trying again in %.0f s, without using up a retry or holding a worker.",
+                error.message.rstrip("."),
+                delay,
+            )
+            raise AirflowRescheduleException(now + timedelta(seconds=delay))
+    raise submit_failed(error, resubmit=operator.on_uncertain_submit == "resubmit") from None
