@@ -9,6 +9,7 @@ try:  # Airflow 3.2+
         AirflowNotFoundException,
         AirflowRescheduleException,
         AirflowSensorTimeout,
+        TaskDeferralError,
         TaskDeferralTimeout,
     )
 except ImportError:  # Airflow 3.1
@@ -18,6 +19,7 @@ except ImportError:  # Airflow 3.1
         AirflowNotFoundException,
         AirflowRescheduleException,
         AirflowSensorTimeout,
+        TaskDeferralError,
         TaskDeferralTimeout,
     )
 
@@ -36,6 +38,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowRescheduleException",
     "AirflowSensorTimeout",
+    "TaskDeferralError",
     "TaskDeferralTimeout",
     "must_block",
 ]

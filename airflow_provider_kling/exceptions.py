@@ -152,6 +152,11 @@ def submit_failed(error: errors.KlingError, *, resubmit: bool = False) -> KlingE
 
 _NEW = "A retry or a clear buys a new render."
 _SAME = "A retry or a clear goes on with the same render and pays nothing."
+_FETCH = (
+    "A retry asks for it again and pays nothing; so does a clear, unless the API has forgotten it: then a clear buys a "
+    "new render."
+)
+_HANDED_OUT = "A retry asks for it again and pays nothing; a clear buys a new render, as on_clear='render'."
 _WAIT_FACES: dict[Outcome, tuple[type[KlingException], str, str]] = {
     Outcome.FAILED: (RenderFailed, "failed", f"The API does not say whether it is charged. {_NEW}"),
     Outcome.CONTENT_REJECTED: (
@@ -170,7 +175,7 @@ _WAIT_FACES: dict[Outcome, tuple[type[KlingException], str, str]] = {
         "can't be asked about any more, as the API refuses the key",
         f"It is paid and goes on. Correct the key in the connection. {_SAME}",
     ),
-    Outcome.NO_VIDEO: (VideoUnavailable, "succeeded, but there is no video to fetch", f"It is paid. {_SAME}"),
+    Outcome.NO_VIDEO: (VideoUnavailable, "succeeded, but there is no video to fetch", f"It is paid. {_FETCH}"),
 }
 _NO_LEDGER = (
     "Before Airflow 3.3 a task can't remember what it bought: a retry or a clear buys a NEW render; "
@@ -188,12 +193,11 @@ nothing (before 3.3), or never buys (sensors)."""
 
 
 def _in_words_of(retry: Retry, money: str) -> str:
-    if retry == "forgets":
-        return money.replace(_SAME, _NO_LEDGER)
-    if retry == "refuses":
-        return money.replace(_SAME, _UNRECORDED)
+    if retry in {"forgets", "refuses"}:
+        for sentence in (_SAME, _FETCH):
+            money = money.replace(sentence, _NO_LEDGER if retry == "forgets" else _UNRECORDED)
     if retry == "watches":
-        for sentence in (_SAME, _NEW, "It is not retried; a clear buys a new render."):
+        for sentence in (_SAME, _FETCH, _NEW, "It is not retried; a clear buys a new render."):
             money = money.replace(sentence, _WATCHING)
     return money
 
@@ -214,14 +218,17 @@ def waiting_failed(verdict: Verdict, task_id: str, *, retry: Retry) -> KlingExce
     return kind(message, task_id=task_id, reason=verdict.reason)
 
 
-def not_delivered(error: errors.KlingError, task_id: str, *, retry: Retry) -> VideoUnavailable:
+def not_delivered(
+    error: errors.KlingError, task_id: str, *, retry: Retry, clear_buys: bool = False
+) -> VideoUnavailable:
     """The Airflow face of a finished render whose video could not be fetched or stored.
 
     :param error: what went wrong
     :param task_id: the render
     :param retry: what another attempt of this task would do
+    :param clear_buys: whether a clear buys a new render; default False
     """
-    money = _in_words_of(retry, f"It is rendered and paid. {_SAME}")
+    money = _in_words_of(retry, f"It is rendered and paid. {_HANDED_OUT if clear_buys else _FETCH}")
     return VideoUnavailable(
         f"The video of render {task_id} was not delivered: {error.message.rstrip('.')}. {money}",
         task_id=task_id,

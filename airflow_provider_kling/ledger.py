@@ -21,7 +21,7 @@ from airflow_provider_kling.api.waiting import Outcome, Verdict
 from airflow_provider_kling.exceptions import LedgerUnavailable, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,12 @@ _KEY = "kling_render"
 _VERSION = 1
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between the attempts to record what was just bought."""
+
+_NOTHING = "Nothing was sent or paid by this attempt; a retry tries again."
+_PERHAPS_AN_INTENT = (
+    "Nothing was sent or paid by this attempt, but its intent may stand in the store: a retry then stops, as if an "
+    "answer had been lost, and a clear submits."
+)
 
 OnUncertainSubmit = Literal["fail", "resubmit"]
 OnClear = Literal["render", "reuse"]
@@ -50,7 +56,7 @@ class Record:
 
     :param phase: how far it has come
     :param generation: 1 for the first purchase of this task instance, counting up
-    :param fingerprint: hash of what is bought, by which model, from which account
+    :param fingerprint: hash of what is bought, by which model, from which account; empty when it is not known
     :param max_tries: the task instance's `max_tries`; it changes with every clear and with nothing else
     :param task_id: the API's id, from `submitted` on
     :param submitted_at: epoch seconds of the submit
@@ -97,7 +103,12 @@ class Reuse:
 
 @dataclass(frozen=True)
 class Refuse:
-    """Stop: it is unknown whether the last submit bought something."""
+    """Stop: it is unknown whether the last submit bought something, or moderation has refused what it bought.
+
+    :param moderated: the record of the render that moderation refused; default None
+    """
+
+    moderated: Record | None = None
 
 
 Decision = Submit | Reattach | Reuse | Refuse
@@ -129,7 +140,7 @@ def decide(
             return Submit(following, "the last submit was never answered, and on_uncertain_submit='resubmit'")
         case Phase.INTENT:
             return Refuse()
-        case Phase.SUBMITTED if record.fingerprint != fingerprint:
+        case Phase.SUBMITTED if record.fingerprint and record.fingerprint != fingerprint:
             return Submit(following, f"the inputs changed; the render {record.task_id} of the old ones is left alone")
         case Phase.SUBMITTED:
             return Reattach(record, may_buy_anew=True)
@@ -140,7 +151,7 @@ def decide(
         case Phase.DONE:
             return Reuse(record)
         case Phase.FAILED if record.moderated and not cleared:
-            return Reattach(record, may_buy_anew=False)
+            return Refuse(record)
         case Phase.FAILED:
             return Submit(following, f"render {record.task_id} failed")
 
@@ -171,11 +182,11 @@ class Ledger:
         self._store = context.get("task_state_store")
         self._max_tries = int(context["ti"].max_tries or 0)
         self.record: Record | None = None
-        self._names_render = True
+        self._unread = True
         with self._tolerating("The triggerer's word is enough to go on.") if resumed else self._insisting():
             self.record = self._read()
-        if self.record:
-            self._names_render = bool(self.record.task_id)
+            self._unread = False
+        self._names_render = bool(self.record is None or self.record.task_id)
 
     @property
     def durable(self) -> bool:
@@ -201,29 +212,32 @@ class Ledger:
         :param fingerprint: of what is bought
         """
         before = self.record
-        with self._insisting():
+        try:
             self._write(Record(Phase.INTENT, generation, fingerprint, self._max_tries), verify=True)
+        except LedgerUnavailable as error:
+            money = _NOTHING if self.take_back(before) else _PERHAPS_AN_INTENT
+            raise LedgerUnavailable(f"{error.message} {money}") from error.__cause__
         return before
 
-    def take_back(self, before: Record | None) -> None:
-        """Undo an intent whose POST was refused or never sent.
+    def take_back(self, before: Record | None) -> bool:
+        """Undo an intent whose POST was refused or never sent; False when the store does not let us.
 
         :param before: the record before the intent
         """
         self.record = before
-        with self._tolerating("Nothing was bought, but a retry will not know that."):
-            if before is not None:
-                self._write(before)
-            elif self._store is not None:
-                self._guard("write", lambda store: store.delete(_KEY))
+        return self._patiently(lambda: self._restore(before), "Nothing was bought, but a retry will not know that.")
 
-    def follow(self, task_id: str, submitted_at: float | None) -> None:
-        """Take up a purchase that the store does not hold (before Airflow 3.3, or when its record was deleted).
+    def follow(
+        self, task_id: str, *, submitted_at: float | None = None, generation: int = 1, fingerprint: str = ""
+    ) -> None:
+        """Take up a purchase that the store does not hold (before Airflow 3.3, or when its record can't be had).
 
         :param task_id: the render's id at the API
         :param submitted_at: epoch seconds of the submit, when known
+        :param generation: of the purchase, when known; default 1
+        :param fingerprint: of what was bought, when known
         """
-        known = self.record or Record(Phase.INTENT, 1, "", self._max_tries)
+        known = self.record or Record(Phase.INTENT, generation, fingerprint, self._max_tries)
         if known.task_id != task_id:
             self.record = replace(known, phase=Phase.SUBMITTED, task_id=task_id, submitted_at=submitted_at)
             self._names_render = False
@@ -237,25 +251,34 @@ class Ledger:
         if self.record is None:
             return
         record = replace(self.record, phase=phase, max_tries=self._max_tries, **changes)
-        # the id of what was just paid is worth the patience to sit out a restart of the API server
-        for pause in _PAUSES if phase is Phase.SUBMITTED else ():
+        otherwise = f"Render {record.task_id} is paid; that it is {phase} could not be recorded."
+        if phase is Phase.SUBMITTED or not self._names_render:
+            self._patiently(lambda: self._write(record, verify=True), otherwise)
+        else:
+            with self._tolerating(otherwise):
+                self._write(record)
+
+    def _patiently(self, write: Callable[[], None], otherwise: str) -> bool:
+        """What money hangs on is worth the patience to sit out a restart of the API server."""
+        for pause in _PAUSES:
             try:
-                self._write(record, verify=True)
+                write()
             except LedgerUnavailable as error:
                 log.warning("%s Trying again in %.0f s.", error.message, pause)
                 time.sleep(pause)
             else:
-                return
-        with self._tolerating(f"Render {record.task_id} is paid; that it is {phase} could not be recorded."):
-            self._write(record, verify=phase is Phase.SUBMITTED)
+                return True
+        with self._tolerating(otherwise):
+            write()
+            return True
+        return False
 
     @contextlib.contextmanager
     def _insisting(self) -> Iterator[None]:
         try:
             yield
         except LedgerUnavailable as error:
-            money = "Nothing was sent or paid by this attempt; a retry tries again."
-            raise LedgerUnavailable(f"{error.message} {money}") from error.__cause__
+            raise LedgerUnavailable(f"{error.message} {_NOTHING}") from error.__cause__
 
     @contextlib.contextmanager
     def _tolerating(self, what: str) -> Iterator[None]:
@@ -284,14 +307,25 @@ class Ledger:
         self.record = record
         if self._store is None:
             return
+        if self._unread:
+            self._read()  # what can't be read is never overwritten
+            self._unread = False
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         value = {"v": _VERSION, **asdict(record)}
         self._guard("write", lambda store: store.set(_KEY, value, retention=NEVER_EXPIRE))
-        # Airflow 3.3 does not report a refused write, so what money hangs on is only believed when it reads back.
+        # A store may lose a write without a word, so what money hangs on is only believed when it reads back.
         if verify and self._guard("write", lambda store: store.get(_KEY)) != value:
             raise LedgerUnavailable("The record of what this task buys was written, but does not read back.")
         self._names_render = bool(record.task_id)
+
+    def _restore(self, before: Record | None) -> None:
+        if before is not None:
+            self._write(before, verify=True)
+        elif self._store is not None:
+            self._guard("write", lambda store: store.delete(_KEY))
+            if self._guard("read", lambda store: store.get(_KEY)) is not None:
+                raise LedgerUnavailable("The record of what this task buys was deleted, but is still there.")
 
     def _guard(self, what: str, action: Any) -> Any:
         try:

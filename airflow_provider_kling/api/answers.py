@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _A_DAY = 86400.0
+_SLASH = r"(?:\\?/|\\u002f)"
+_SIGNED = re.compile(rf"(https?:{_SLASH}{{2}}[^\s?]+)\?\S+", re.IGNORECASE)
+"""A link with its query, also as it stands in JSON."""
+_TASK_ID = re.compile(r"[!-~]{1,200}")
+"""It goes into logs, XCom and the database: whatever is not plain and short is no id."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,14 @@ class Answer:
         :param text: words of the service
         """
         text = text.replace(self.secret, "***") if self.secret else text
-        return re.sub(r"(https?://[^\s?]+)\?\S+", r"\1?***", text)
+        return _SIGNED.sub(r"\1?***", text)
+
+    def words(self, text: str) -> str:
+        """Words of the service for the log: hushed, and on one line.
+
+        :param text: words of the service
+        """
+        return "".join(letter if letter.isprintable() else " " for letter in self.hush(text))
 
     @cached_property
     def json(self) -> dict[str, Any] | None:
@@ -57,7 +69,8 @@ class Answer:
         value = (self.json or {}).get("task_id")
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
-        return str(value).strip() or None
+        found = _TASK_ID.fullmatch(str(value).strip())
+        return found and found[0]
 
     @cached_property
     def error(self) -> ServiceError | None:

@@ -106,7 +106,8 @@ class _Wire:
         if error:
             raise error
         render = Render.read(answer.json or {}, task_id=task_id)
-        return render.model_copy(update={"reason": answer.hush(render.reason)[:500]}) if render.reason else render
+        reason, status = (answer.words(text) if text else text for text in (render.reason, render.raw_status))
+        return render.model_copy(update={"reason": reason and reason[:500], "raw_status": status and status[:100]})
 
     def _answer(self, response: httpx.Response, body: bytearray) -> Answer:
         return Answer(response.status_code, bytes(body), dict(response.headers), secret=self.account.api_key)
@@ -132,7 +133,9 @@ class KlingClient(_Wire):
 
     def __init__(self, account: Account, *, transport: httpx.BaseTransport | None = None) -> None:
         super().__init__(account)
-        self._http = httpx.Client(verify=ssl_context(), transport=transport, trust_env=_may_use_proxy(account.base_url))
+        with _usable_environment():
+            trust_env = _may_use_proxy(account.base_url)
+            self._http = httpx.Client(verify=ssl_context(), transport=transport, trust_env=trust_env)
 
     def submit(self, request: TextToVideo, *, model: str = DEFAULT_MODEL) -> str:
         """Buy a render: one POST, never repeated.
@@ -207,9 +210,11 @@ class AsyncKlingClient(_Wire):
     def __init__(self, account: Account, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(account)
         limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=30)
-        self._http = httpx.AsyncClient(
-            verify=ssl_context(), transport=transport, limits=limits, trust_env=_may_use_proxy(account.base_url)
-        )
+        with _usable_environment():
+            trust_env = _may_use_proxy(account.base_url)
+            self._http = httpx.AsyncClient(
+                verify=ssl_context(), transport=transport, limits=limits, trust_env=trust_env
+            )
         # httpx would queue them too, but looks at all that wait whenever one is done
         self._lanes = asyncio.Semaphore(_MAX_CONNECTIONS)
 
@@ -239,6 +244,18 @@ class AsyncKlingClient(_Wire):
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+
+@contextlib.contextmanager
+def _usable_environment() -> Iterator[None]:
+    """Proxies and certificates come from the environment, where anything may stand."""
+    try:
+        yield
+    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+        raise InvalidConnection(
+            "The environment's proxy or certificate settings can't be used "
+            f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR): {type(error).__name__}."
+        ) from None
 
 
 def _take(body: bytearray, chunk: bytes) -> None:

@@ -179,7 +179,7 @@ def _submit_kind(status: int, error: ServiceError | None, answer: Answer) -> typ
     by_reason = _kind_by_reason(reason)
     if by_reason:
         return by_reason
-    if status == 402 or (status == 403 and not reason and b"balance" in answer.body.lower()):
+    if status == 402 or (status == 403 and not reason and re.search(rb"\bbalance\b", answer.body.lower())):
         return BalanceTooLow
     if status in {401, 403}:
         return AuthenticationFailed

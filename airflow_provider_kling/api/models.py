@@ -262,12 +262,15 @@ class Render(BaseModel):
 
         :param body: the JSON object of the answer
         :param task_id: the render that was asked about
-        :raises PollFailed: when there is no status in it
+        :raises PollFailed: when there is no status in it, or it is about another task
         """
         task = _dict(body.get("task"))
         raw = _text(task.get("status"))
         if not raw:
             raise PollFailed(f"The answer about task {task_id} names no status.", task_id=task_id)
+        named = task.get("task_id")
+        if isinstance(named, str) and named.strip() not in {"", task_id}:
+            raise PollFailed(f"The answer about task {task_id} is about another one.", task_id=task_id)
         video = next((v for v in map(_dict, _list(body.get("videos"))) if _text(v.get("video_url"))), {})
         times = _dict(_dict(body.get("extra")).get("debug_info"))
         finished_ms = _positive(times.get("complete_time_ms"))

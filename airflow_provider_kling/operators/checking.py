@@ -53,13 +53,14 @@ def check_known(
 
 
 def check_complete(
-    operator: KlingTextToVideoOperator, hook: KlingHook, bought: Record | None
+    operator: KlingTextToVideoOperator, hook: KlingHook, bought: Record | None, *, cleared: bool
 ) -> tuple[TextToVideo, str]:
     """Find every mistake before any money is spent, now that all templates are rendered.
 
     :param operator: the operator
     :param hook: leads to its connection
     :param bought: what this task instance has bought already
+    :param cleared: whether a person has cleared it since
     :returns: the request and its fingerprint
     :raises InvalidRequest: naming field, value and fix
     :raises InvalidConnection: when the connection is missing or can't be used
@@ -68,7 +69,7 @@ def check_complete(
     """
     from airflow_provider_kling.api import errors
     from airflow_provider_kling.api.models import TextToVideo, check_model
-    from airflow_provider_kling.exceptions import InvalidTarget, not_delivered, submit_failed
+    from airflow_provider_kling.exceptions import InvalidTarget, VideoUnavailable, submit_failed
     from airflow_provider_kling.ledger import Phase
     from airflow_provider_kling.saving import InvalidPath, check_target
 
@@ -79,12 +80,33 @@ def check_complete(
         if operator.save_to is not None:
             check_target(str(operator.save_to), conn_id=operator.storage_conn_id)
     except (errors.InvalidRequest, errors.InvalidConnection, InvalidPath) as error:
-        if bought and bought.task_id and bought.phase is not Phase.FAILED:
-            raise not_delivered(errors.KlingError(str(error)), bought.task_id, retry="remembers") from None
+        mistake = str(error).rstrip(".")
+        if bought and (paid := _at_stake(bought, buys_anew=cleared and operator.on_clear == "render")):
+            raise VideoUnavailable(f"{mistake}. {paid}", task_id=bought.task_id) from None
+        if bought and bought.phase is Phase.INTENT:
+            mistake += " (and an earlier submit of this task is unanswered: it may have bought a render)"
         if isinstance(error, InvalidPath):
-            raise InvalidTarget(f"{error}. Nothing was sent or paid. Correct it and clear the task.") from None
-        raise submit_failed(error) from None
+            raise InvalidTarget(f"{mistake}. Nothing was sent or paid. Correct it and clear the task.") from None
+        raise submit_failed(type(error)(mistake)) from None
     return request, request.fingerprint(model=operator.model, account=account.base_url)
+
+
+def _at_stake(bought: Record, *, buys_anew: bool) -> str | None:
+    """What a mistake that came up after the purchase means for the paid render; None when there is none at stake."""
+    from airflow_provider_kling.ledger import Phase
+
+    render = f"Render {bought.task_id} of this task"
+    match bought.phase:
+        case Phase.SUBMITTED:
+            return (
+                f"{render} is paid and goes on by itself. Once this is mended, a retry or a clear goes on with it and "
+                "pays nothing; changed request fields buy a new one."
+            )
+        case Phase.RENDERED:
+            return f"{render} is rendered and paid. Once this is mended, a retry fetches it and pays nothing."
+        case Phase.DONE if not buys_anew:
+            return f"{render} was delivered before. Once this is mended, a retry hands it out again and pays nothing."
+    return None
 
 
 def request_bought(operator: KlingTextToVideoOperator, hook: KlingHook, bought: Record | None) -> TextToVideo | None:

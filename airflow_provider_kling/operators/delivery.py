@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from airflow_provider_kling.operators.kling import KlingTextToVideoOperator
 
 
+_BOUGHT = ("model", "prompt", "multi_prompt", "duration", "aspect_ratio", "sound", "submitted_at")
+"""What a manifest says about the purchase; the operator may say something else by now."""
+
+
 def deliver(
     operator: KlingTextToVideoOperator, hook: KlingHook, ledger: Ledger, task_id: str, request: TextToVideo | None
 ) -> dict[str, Any]:
@@ -37,7 +41,8 @@ def deliver(
             lambda: hook.get_render(task_id), operator.save_to, conn_id=operator.storage_conn_id
         )
     except VideoUnavailable as error:
-        raise not_delivered(error, task_id, retry=ledger.retry) from error.__cause__
+        clear_buys = bool(ledger.record and ledger.record.phase is Phase.DONE and operator.on_clear == "render")
+        raise not_delivered(error, task_id, retry=ledger.retry, clear_buys=clear_buys) from error.__cause__
     manifest = build_manifest(
         render,
         request=request,
@@ -45,6 +50,8 @@ def deliver(
         submitted_at=ledger.record.submitted_at if ledger.record else None,
         saved=saved,
     )
+    earlier = (ledger.record and ledger.record.manifest) or {}
+    manifest |= {name: earlier[name] for name in _BOUGHT if name in earlier}
     ledger.advance(Phase.DONE, manifest=manifest | NO_LINK)
     if saved:
         operator.log.info("Saved render %s to %s: %s bytes, sha256 %s", task_id, saved.path, saved.size, saved.sha256)
@@ -56,6 +63,8 @@ def deliver_again(
 ) -> dict[str, Any]:
     """Hand out once more what was delivered before, free; only a target that is new is written to.
 
+    A saved video is what counts, and its old link is dead; without one the link is all there is to hand out.
+
     :param operator: the operator
     :param hook: leads to its connection
     :param ledger: what this task instance has bought
@@ -66,9 +75,9 @@ def deliver_again(
     """
     manifest, task_id = dict(record.manifest or {}), str(record.task_id)
     operator.log.info("Render %s was delivered before: delivering it again, free.", task_id)
-    if operator.save_to is not None and not is_saved(manifest.get("saved_to"), operator.save_to):
+    if operator.save_to is None or not is_saved(manifest.get("saved_to"), operator.save_to):
         return deliver(operator, hook, ledger, task_id, request)
     try:
         return manifest | link_fields(hook.get_render(task_id))
-    except KlingError:  # the saved video is what counts; its old link is dead
+    except KlingError:
         return manifest | NO_LINK

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api.models import Shot, TextToVideo
     from airflow_provider_kling.api.waiting import Verdict
     from airflow_provider_kling.hooks.kling import KlingHook
-    from airflow_provider_kling.ledger import Ledger, OnClear, OnUncertainSubmit, Record
+    from airflow_provider_kling.ledger import Decision, Ledger, OnClear, OnUncertainSubmit, Record, Refuse
 
 _BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow ends the deferral, should the trigger never report."""
@@ -118,25 +119,17 @@ class KlingTextToVideoOperator(BaseOperator):
         :returns: the manifest
         :raises KlingException: one of `airflow_provider_kling.exceptions`
         """
-        from airflow_provider_kling.api.errors import SubmitUncertain
-        from airflow_provider_kling.exceptions import submit_failed
-        from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, decide, reconsider
+        from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, reconsider
         from airflow_provider_kling.operators.delivery import deliver_again
         from airflow_provider_kling.operators.purchase import buy
 
         hook, ledger = self._hook(), Ledger(context)
-        request, fingerprint = check_complete(self, hook, ledger.record)
-        decision = decide(
-            ledger.record,
-            fingerprint=fingerprint,
-            cleared=ledger.cleared,
-            on_uncertain_submit=self.on_uncertain_submit,
-            on_clear=self.on_clear,
-        )
-        if isinstance(decision, Refuse):
-            earlier = "An earlier attempt submitted and did not learn or record the answer."
-            adopt = "If its log names a render, KlingRenderSensor can fetch it by that id."
-            raise submit_failed(SubmitUncertain(f"{earlier} {adopt}"))
+        refusal = self._decide(ledger, fingerprint="")
+        if isinstance(refusal, Refuse):  # whatever the inputs are: nobody may hear first that nothing was paid
+            self._refuse(refusal, ledger)
+        request, fingerprint = check_complete(self, hook, ledger.record, cleared=ledger.cleared)
+        decision = self._decide(ledger, fingerprint=fingerprint)
+        assert not isinstance(decision, Refuse)
         if isinstance(decision, Reuse):
             self._push(context, ledger)
             if decision.record.fingerprint != fingerprint:
@@ -159,13 +152,20 @@ class KlingTextToVideoOperator(BaseOperator):
         return self._finish(verdict, ledger, request)
 
     def execute_complete(
-        self, context: Context, event: Any = None, submitted_at: float | None = None
+        self,
+        context: Context,
+        event: Any = None,
+        submitted_at: float | None = None,
+        generation: int = 1,
+        fingerprint: str = "",
     ) -> dict[str, Any]:
         """Take over from the trigger.
 
         :param context: Airflow's task context
         :param event: what the trigger fired
         :param submitted_at: epoch seconds of the submit
+        :param generation: of the purchase; default 1
+        :param fingerprint: of what was bought
         :returns: the manifest
         :raises KlingException: when the render did not end with a video
         """
@@ -174,28 +174,29 @@ class KlingTextToVideoOperator(BaseOperator):
 
         task_id, verdict = read_event(event)
         ledger = Ledger(context, resumed=True)
-        ledger.follow(task_id, submitted_at)
+        ledger.follow(task_id, submitted_at=submitted_at, generation=generation, fingerprint=fingerprint)
         self.render_id = task_id
         return self._finish(verdict, ledger, request_bought(self, self._hook(), ledger.record))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Turn Airflow's own deferral timeout, which comes a little after ours, into a render's timeout.
+        """Turn Airflow's own deferral timeout, which comes a little after ours, or a broken trigger into a timeout.
 
         :param next_method: as in BaseOperator
         :param next_kwargs: as in BaseOperator
         :param context: Airflow's task context
         """
-        from airflow_provider_kling._compat import TaskDeferralTimeout
+        from airflow_provider_kling._compat import TaskDeferralError, TaskDeferralTimeout
         from airflow_provider_kling.api.waiting import Outcome, Verdict
         from airflow_provider_kling.exceptions import waiting_failed
         from airflow_provider_kling.ledger import Ledger
 
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralTimeout:
+        except (TaskDeferralTimeout, TaskDeferralError) as error:
             ledger = Ledger(context, resumed=True)
-            task_id = ledger.record.task_id if ledger.record else None
-            verdict = Verdict(Outcome.TIMED_OUT, "the triggerer did not report in time")
+            task_id = (ledger.record and ledger.record.task_id) or self._pushed_id(context)
+            in_time = "in time " if isinstance(error, TaskDeferralTimeout) else ""
+            verdict = Verdict(Outcome.TIMED_OUT, f"the triggerer did not report {in_time}how it stands: {error}")
             raise waiting_failed(verdict, task_id or "of this task", retry=ledger.retry) from None
 
     def on_kill(self) -> None:
@@ -212,6 +213,29 @@ class KlingTextToVideoOperator(BaseOperator):
                 "clear goes on with it (Airflow 3.3+); KlingRenderSensor can fetch it by its task_id.",
                 self.render_id,
             )
+
+    def _decide(self, ledger: Ledger, *, fingerprint: str) -> Decision:
+        from airflow_provider_kling.ledger import decide
+
+        return decide(
+            ledger.record,
+            fingerprint=fingerprint,
+            cleared=ledger.cleared,
+            on_uncertain_submit=self.on_uncertain_submit,
+            on_clear=self.on_clear,
+        )
+
+    def _refuse(self, refusal: Refuse, ledger: Ledger) -> NoReturn:
+        from airflow_provider_kling.api.errors import SubmitUncertain
+        from airflow_provider_kling.api.waiting import Outcome, Verdict
+        from airflow_provider_kling.exceptions import submit_failed, waiting_failed
+
+        if refusal.moderated:
+            verdict = Verdict(Outcome.CONTENT_REJECTED, "an earlier attempt was told so")
+            raise waiting_failed(verdict, str(refusal.moderated.task_id), retry=ledger.retry)
+        earlier = "An earlier attempt submitted and did not learn or record the answer."
+        adopt = "If its log names a render, KlingRenderSensor can fetch it by that id."
+        raise submit_failed(SubmitUncertain(f"{earlier} {adopt}"))
 
     def _look(self, record: Record) -> Verdict | None:
         """Ask once how the render stands that this task has bought; None while it goes on or can't be asked for."""
@@ -239,6 +263,13 @@ class KlingTextToVideoOperator(BaseOperator):
             except Exception:
                 self.log.exception("Could not push task_id %s as XCom; the task goes on.", ledger.record.task_id)
 
+    def _pushed_id(self, context: Context) -> str | None:
+        """What this attempt has pushed; the only memory before Airflow 3.3."""
+        ti = context["ti"]
+        with contextlib.suppress(Exception):
+            return str(ti.xcom_pull(task_ids=self.task_id, key="task_id", map_indexes=ti.map_index) or "") or None
+        return None
+
     def _wait(self, ledger: Ledger, request: TextToVideo) -> Verdict:
         """Wait for the render in the triggerer (this raises TaskDeferred), or here."""
         from airflow_provider_kling.triggers.kling import KlingRenderTrigger
@@ -256,7 +287,11 @@ class KlingTextToVideoOperator(BaseOperator):
             self.defer(
                 trigger=trigger,
                 method_name="execute_complete",
-                kwargs={"submitted_at": trigger.submitted_at},
+                kwargs={
+                    "submitted_at": trigger.submitted_at,
+                    "generation": record.generation if record else 1,
+                    "fingerprint": record.fingerprint if record else "",
+                },
                 timeout=timedelta(seconds=self.patience + _BACKSTOP),
             )
         return asyncio.run(trigger.wait())

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_kling._compat import AirflowRescheduleException
-from airflow_provider_kling.api.errors import KlingError, SubmitUncertain
+from airflow_provider_kling.api.errors import InvalidConnection, KlingError, SubmitUncertain
 from airflow_provider_kling.api.waiting import step_aside_delay
-from airflow_provider_kling.exceptions import STEP_ASIDE, submit_failed
+from airflow_provider_kling.exceptions import STEP_ASIDE, LedgerUnavailable, submit_failed
 from airflow_provider_kling.ledger import Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_kling.api.client import KlingClient
     from airflow_provider_kling.api.models import TextToVideo
     from airflow_provider_kling.hooks.kling import KlingHook
     from airflow_provider_kling.ledger import Ledger, Submit
@@ -49,20 +50,29 @@ def buy(
         log.warning(caution)
     if not ledger.durable and operator.retries:
         log.warning("Before Airflow 3.3 a task can't remember what it bought: a retry may buy again.")
-    with hook.get_conn() as client:  # whatever can fail before the intent does so here
+    with _client(hook) as client:  # whatever can fail before the intent does so here
         before = ledger.intend(generation=decision.generation, fingerprint=fingerprint)
         try:
             operator.submitting = True
             task_id = client.submit(request, model=operator.model)
         except KlingError as error:
-            if not isinstance(error, SubmitUncertain):
-                ledger.take_back(before)
-            _not_bought(operator, context, error)
-        finally:
             operator.submitting = False
-    operator.render_id = task_id
+            if not isinstance(error, SubmitUncertain) and not ledger.take_back(before):
+                raise LedgerUnavailable(
+                    f"{error.message.rstrip('.')}. Nothing was bought, but the intent could not be taken back: a "
+                    "retry stops, as if an answer had been lost, and a clear submits again."
+                ) from None
+            _not_bought(operator, context, error)
     log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, operator.model, request.seconds)
     ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
+    operator.submitting = False
+
+
+def _client(hook: KlingHook) -> KlingClient:
+    try:
+        return hook.get_conn()
+    except InvalidConnection as error:
+        raise submit_failed(error) from None
 
 
 def _not_bought(operator: KlingTextToVideoOperator, context: Context, error: KlingError) -> NoReturn:

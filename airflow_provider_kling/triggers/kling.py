@@ -85,6 +85,7 @@ def read_event(event: Any) -> tuple[str, Verdict]:
     :returns: the render's id at the API, and how waiting for it ended
     :raises ValueError: when it is no event of this trigger
     """
-    if not isinstance(event, dict) or not event.get("task_id") or event.get("outcome") not in set(Outcome):
+    fits = isinstance(event, dict) and event.get("task_id") and str(event.get("outcome")) in set(Outcome)
+    if not fits or not isinstance(event.get("reason"), str | None):
         raise ValueError(f"Resumed with something that is no event of {KlingRenderTrigger.__name__}: {event!r}")
     return str(event["task_id"]), Verdict(Outcome(event["outcome"]), event.get("reason"))

@@ -79,6 +79,7 @@ class Case:
         self.simulator = KlingSimulator(api_key=self.keys[0], render_seconds=240, speed=20, short_side=90)
         self.save_to = world.videos / f"{self.name}.mp4"
         self._dag_id = self._run_id = ""
+        self._kills = False
 
     def play(self) -> Row:
         """Let it happen, wait for the end, and say what became of the task."""
@@ -104,7 +105,7 @@ class Case:
         :param sig: what it is sent there; default SIGKILL
         :param prompts: of the first attempt, the second, ...; default: always the same
         """
-        self._dag_id = dag_id
+        self._dag_id, self._kills = dag_id, bool(kill)
         conf = {
             "kling_conn_id": self.name,
             "save_to": str(self.save_to),
@@ -189,6 +190,8 @@ class Case:
 
     def _row(self) -> Row:
         log, tasks = self.log(), self.tasks()
+        killed = [ti for ti in tasks if self._kills and ti["map_index"] % 2 == (0 if len(tasks) > 1 else 1)]
+        assert all(ti["try_number"] > 1 for ti in killed), "the task was never killed"
         assert not any(key in log for key in self.keys), "the key is in the log"
         says = self.event.expected.says
         if says not in log:
@@ -202,9 +205,12 @@ class Case:
         )
 
     def _is_delivered(self, map_index: int) -> bool:
-        """Whether the file is there, whole."""
+        """Whether the file is there, whole, and of the render that was bought last."""
         video = self.save_to if map_index < 0 else self.save_to.with_name(f"{self.save_to.name}.{map_index}")
         if not video.exists() or any(ti["state"] == "failed" for ti in self.tasks()):
             return False
         manifest = self.airflow.xcom(self._dag_id, self._run_id, "render", map_index=map_index)
-        return bool(manifest["sha256"] == hashlib.sha256(video.read_bytes()).hexdigest())
+        whole = manifest["sha256"] == hashlib.sha256(video.read_bytes()).hexdigest()
+        bought = [render.task_id for render in self.simulator.accepted]
+        newest = bought if map_index >= 0 else bought[-1:]
+        return bool(whole and manifest["task_id"] in newest)

@@ -76,7 +76,7 @@ TABLE = [
 def test_what_moderation_refused_is_bought_anew_by_a_person_only() -> None:
     record = replace(_record(Phase.FAILED), moderated=True)
     flags: dict[str, Any] = {"on_uncertain_submit": "resubmit", "on_clear": "reuse"}
-    assert decide(record, fingerprint=SAME, cleared=False, **flags) == Reattach(record, may_buy_anew=False)
+    assert decide(record, fingerprint=SAME, cleared=False, **flags) == Refuse(record)
     assert isinstance(decide(record, fingerprint=SAME, cleared=True, **flags), Submit)
 
 
@@ -278,10 +278,10 @@ def test_without_a_store_the_ledger_remembers_for_this_attempt_only() -> None:
 @needs_store
 def test_a_render_that_the_record_does_not_know_is_taken_up(memory: Memory) -> None:
     ledger = memory.ledger()
-    ledger.follow("abc", 5.0)
+    ledger.follow("abc", submitted_at=5.0)
     ledger.advance(Phase.RENDERED)
     record = memory.ledger().record
     assert record is not None
     assert (record.phase, record.task_id, record.submitted_at) == (Phase.RENDERED, "abc", 5.0)
-    ledger.follow("abc", None)
+    ledger.follow("abc")
     assert ledger.record == record

@@ -226,6 +226,11 @@ class TestReadingARender:
     def test_the_end_is_told_in_seconds(self) -> None:
         assert read(extra={"debug_info": {"complete_time_ms": "1750000000500"}}).finished_at == 1750000000.5
 
+    def test_an_answer_about_another_task_is_not_believed(self) -> None:
+        with pytest.raises(PollFailed, match="about another one"):
+            read({"status": "TASK_STATUS_FAILED", "task_id": "someone-elses"})
+        assert read({"status": "TASK_STATUS_FAILED", "task_id": " t "}).task_id == "t"
+
     def test_its_repr_does_not_show_the_signed_link(self) -> None:
         assert "signature" not in repr(read(videos=[{"video_url": "https://v?signature"}]))
 
@@ -239,7 +244,7 @@ class TestReadingARender:
     @given(
         st.fixed_dictionaries(
             {"status": st.text(min_size=1).filter(str.strip)},
-            optional=dict.fromkeys(["reason", "eta", "progress_percent", "task_id"], JSON),
+            optional=dict.fromkeys(["reason", "eta", "progress_percent"], JSON),
         ),
         JSON,
     )

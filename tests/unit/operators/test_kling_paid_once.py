@@ -197,10 +197,20 @@ def test_a_retry_after_the_end_returns_the_same_manifest_free_with_a_fresh_link(
     assert task_run.simulator.submits == 1
 
 
-def test_a_retry_after_the_end_hands_out_no_dead_link(task_run: TaskRun) -> None:
-    manifest = task_run.attempt()
+def test_without_a_saved_video_a_retry_after_the_end_insists_on_a_link(task_run: TaskRun) -> None:
+    task_run.attempt()
+    task_run.simulator.inject(faults.BadGateway(), on="poll")
+    assert task_run.attempt()["video_url"]
+    task_run.simulator.inject(faults.NotFound(), on="poll", times=None)
+    with pytest.raises(exceptions.VideoUnavailable, match="pays nothing; a clear buys a new render"):
+        task_run.attempt()
+    assert task_run.simulator.submits == 1
+
+
+def test_a_retry_after_the_end_hands_out_no_dead_link(task_run: TaskRun, tmp_path: Path) -> None:
+    manifest = task_run.attempt(save_to=str(tmp_path / "fox.mp4"))
     task_run.simulator.inject(faults.NotFound(), on="poll")
-    again = task_run.attempt()
+    again = task_run.attempt(save_to=str(tmp_path / "fox.mp4"))
     assert (again["video_url"], again["video_url_expires_at"]) == (None, None)
     assert again | link_of(manifest) == manifest
 
