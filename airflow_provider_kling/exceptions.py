@@ -202,17 +202,17 @@ def _in_words_of(retry: Retry, money: str) -> str:
     return money
 
 
-def waiting_failed(verdict: Verdict, task_id: str, *, retry: Retry) -> KlingException:
+def waiting_failed(verdict: Verdict, task_id: str | None, *, retry: Retry) -> KlingException:
     """The Airflow face of a render that did not end with a video.
 
     :param verdict: how waiting ended
-    :param task_id: the render
+    :param task_id: the render; None when nobody knows its id any more
     :param retry: what another attempt of this task would do
     """
     kind, what, money = _WAIT_FACES[verdict.outcome]
     money = _in_words_of(retry, money)
     reason = f" ({verdict.reason.rstrip('.')})" if verdict.reason else ""
-    message = f"Render {task_id} {what}{reason}. {money}"
+    message = f"Render {task_id or 'of this task'} {what}{reason}. {money}"
     if kind is ContentRejected:
         return ContentRejected(message, stage="output", task_id=task_id, reason=verdict.reason)
     return kind(message, task_id=task_id, reason=verdict.reason)

@@ -197,7 +197,7 @@ class KlingTextToVideoOperator(BaseOperator):
             task_id = (ledger.record and ledger.record.task_id) or self._pushed_id(context)
             in_time = "in time " if isinstance(error, TaskDeferralTimeout) else ""
             verdict = Verdict(Outcome.TIMED_OUT, f"the triggerer did not report {in_time}how it stands: {error}")
-            raise waiting_failed(verdict, task_id or "of this task", retry=ledger.retry) from None
+            raise waiting_failed(verdict, task_id, retry=ledger.retry) from None
 
     def on_kill(self) -> None:
         """Say what stopping means; there is no cancel in this API."""
