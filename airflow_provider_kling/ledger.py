@@ -153,7 +153,8 @@ def decide(
         case Phase.FAILED if record.moderated and not cleared:
             return Refuse(record)
         case Phase.FAILED:
-            return Submit(following, f"render {record.task_id} failed")
+            how = "was refused by moderation, and the task was cleared" if record.moderated else "failed"
+            return Submit(following, f"render {record.task_id} {how}")
 
 
 def reconsider(found: Reattach, verdict: Verdict | None) -> tuple[Reattach | Submit, Verdict | None]:

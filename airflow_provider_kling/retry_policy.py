@@ -31,9 +31,9 @@ class KlingRetryPolicy(RetryPolicy):
     A retry that buys anew (after `RenderFailed`, `RenderLost`, `SubmitUncertainResubmit`) waits the task's own
     `retry_delay`, and so does one after a refused submit, or for as long as the service asks (`Retry-After`) if that
     is longer. Sensors buy nothing, and other people's exceptions say nothing about money: there Airflow's own rules
-    hold. One purchase can't be seen from here: a retry that finds that its paid render has failed in the meantime
-    (after `RenderTimeout`, `AuthenticationLost` or the death of a worker) buys the next one without a failure in
-    between.
+    hold. Two purchases can't be seen from here, as there is no failure in between: a retry (after `RenderTimeout`,
+    `AuthenticationLost` or the death of a worker) that finds that its paid render has failed meanwhile, or that its
+    inputs have changed.
 
     :param max_renders: how many renders one task instance may have bought, those after clears included, before a
         failure whose retry would buy another one fails the task; default 2. A clear may always buy one more.
@@ -110,7 +110,7 @@ class KlingRetryPolicy(RetryPolicy):
             )
         why = "The render is paid: a retry goes on with it and pays nothing"
         if record.phase is Phase.SUBMITTED:
-            why += ", unless it has failed by then: that retry buys another one"
+            why += ", unless it has failed or the inputs have changed by then: that retry buys another one"
         return RetryDecision.retry(self.free_delay, f"{why}.")
 
     def _buy_anew(self, record: Record | None) -> RetryDecision:

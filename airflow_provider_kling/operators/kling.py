@@ -139,17 +139,21 @@ class KlingTextToVideoOperator(BaseOperator):
                     decision.record.task_id,
                 )
             return deliver_again(self, hook, ledger, decision.record, request)
-        verdict = None
+        verdict: Verdict | None = None
+        described: TextToVideo | None = request
         if isinstance(decision, Reattach):
             decision, verdict = reconsider(decision, self._look(decision.record))
         if isinstance(decision, Reattach):
+            if decision.record.fingerprint not in {"", fingerprint}:
+                self.log.warning("The inputs have changed since it was rendered; it is delivered as it is.")
+                described = None
             ledger.advance(decision.record.phase)
         else:
             buy(self, hook, context, ledger, request, decision=decision, fingerprint=fingerprint)
         self._push(context, ledger)
         if verdict is None:
             verdict = self._wait(ledger, request)
-        return self._finish(verdict, ledger, request)
+        return self._finish(verdict, ledger, described)
 
     def execute_complete(
         self,

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 
 GOES_ON = "already: going on with it"
 AGAIN_FREE = "was delivered before: delivering it again, free"
-UNCERTAIN = (
-    "It is unknown whether this render was bought. It is not sent again by itself: look at the account's usage. "
-    "To submit again, clear the task: that may buy a second time."
-)
-UNRECORDED = f"If its log names a render, KlingRenderSensor can fetch it by that id. {UNCERTAIN}"
+UNCERTAIN = "It is unknown whether this render was bought. It is not sent again by itself"
+UNRECORDED = "If its log names a render, KlingRenderSensor can fetch it by that id"
 
 
 @event(

@@ -148,7 +148,7 @@ def test_an_uncertain_submit_counts_as_bought(task_run: TaskRun) -> None:
 
 
 GOES_ON = "The render is paid: a retry goes on with it and pays nothing"
-UNLESS = ", unless it has failed by then: that retry buys another one"
+UNLESS = ", unless it has failed or the inputs have changed by then: that retry buys another one"
 PAID = {
     "deadline": (faults.UnknownStatus(), "poll", "RenderTimeout", f"{GOES_ON}{UNLESS}."),
     "key refused": (faults.ErrorBody(401, "FAILED_TO_AUTH"), "poll", "AuthenticationLost", f"{GOES_ON}{UNLESS}."),
@@ -179,7 +179,9 @@ def test_a_retry_that_finds_its_render_failed_buys_before_the_policy_can_say_no(
     _fails_in_render(task_run)
     task_run.simulator.inject(faults.UnknownStatus(), on="poll", times=None)
     failure = _failure(task_run, timeout=0.3)
-    assert "unless it has failed by then" in str(_ask(task_run, failure, max_renders=1).reason)
+    assert "unless it has failed or the inputs have changed by then" in str(
+        _ask(task_run, failure, max_renders=1).reason
+    )
     task_run.simulator.clear_faults()
     task_run.simulator.finish()
     task_run.attempt()

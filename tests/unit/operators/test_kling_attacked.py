@@ -147,6 +147,19 @@ def test_an_intent_is_taken_back_with_patience(task_run: TaskRun, monkeypatch: p
     assert RECORD not in task_run.store.rows
 
 
+def test_a_retry_describes_the_render_it_delivers_not_the_one_it_would_buy(
+    task_run: TaskRun, tmp_path: Path, logs: Logs
+) -> None:
+    task_run.simulator.inject(faults.ExpiredLink(), on="download", times=None)
+    with pytest.raises(exceptions.VideoUnavailable):
+        task_run.attempt(prompt="A fox", save_to=str(tmp_path / "fox.mp4"))
+    task_run.simulator.clear_faults()
+    manifest = task_run.attempt(prompt="A wolf", save_to=str(tmp_path / "fox.mp4"))
+    assert (manifest["bytes"] > 0, manifest["prompt"]) == (True, None)
+    assert "The inputs have changed since it was rendered" in logs.text
+    assert task_run.simulator.submits == 1
+
+
 @pytest.mark.parametrize("why", ["Trigger timeout", "Trigger failure"])
 def test_a_trigger_that_never_reports_does_not_hide_the_render(task_run: TaskRun, why: str) -> None:
     task_run.defer()
