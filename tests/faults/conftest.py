@@ -72,8 +72,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
 @pytest.fixture(scope="module")
 def rows(world: World, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Row]]]:
     """What becomes of each event; all that bear company are under way when the first test looks."""
-    specs = [getattr(item, "callspec", None) for item in request.session.items]
-    chosen: list[Event] = [spec.params["event"] for spec in specs if spec and "event" in spec.params]
+    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    chosen = [each["event"] for each in params if isinstance(each.get("event"), Event)]
     for dag_id in ("attacked", "on_worker", "resubmitting", "reusing", "impatient", "unhurried", "mapped"):
         world.airflow.wait_for_dag(dag_id)
         world.airflow.unpause(dag_id)
