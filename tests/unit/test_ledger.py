@@ -93,6 +93,11 @@ def test_only_a_render_that_came_to_nothing_is_bought_anew_after_a_look(outcome:
         assert (decision, verdict) == (found, Verdict(Outcome.NO_VIDEO, "its reason"))
 
 
+def test_a_purchase_of_unknown_inputs_is_not_taken_for_changed() -> None:
+    record = _record(Phase.SUBMITTED, fingerprint="")
+    assert decide(record, fingerprint=SAME, cleared=False) == Reattach(record, may_buy_anew=True)
+
+
 def test_a_render_that_goes_on_is_waited_for() -> None:
     found = Reattach(_record(Phase.SUBMITTED), may_buy_anew=True)
     assert reconsider(found, None) == (found, None)
