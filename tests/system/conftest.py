@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import pytest
 from runs import KEY, SCENARIOS, WRONG_KEY
 
 from airflow_provider_kling.demo.local_airflow import LocalAirflow
+from airflow_provider_kling.demo.rest import RestError
 from airflow_provider_kling.simulator import KlingSimulator, faults
 
 if TYPE_CHECKING:
@@ -75,5 +78,17 @@ def scenarios(
     for dag_id in SCENARIOS:
         airflow.wait_for_dag(dag_id)
         airflow.unpause(dag_id)
-        runs[dag_id] = airflow.trigger(dag_id, {"save_to": str(video)} if dag_id == "ok" else None)
+        runs[dag_id] = _trigger(airflow, dag_id, {"save_to": str(video)} if dag_id == "ok" else None)
     return runs
+
+
+def _trigger(airflow: LocalAirflow, dag_id: str, conf: dict[str, str] | None) -> str:
+    """On a crowded machine SQLite may be locked for too long; Airflow then says 500, and nothing was started."""
+    for _ in range(5):
+        try:
+            return airflow.trigger(dag_id, conf)
+        except RestError as error:
+            if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            time.sleep(2)
+    return airflow.trigger(dag_id, conf)
