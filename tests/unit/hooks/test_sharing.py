@@ -61,8 +61,12 @@ async def test_many_at_once_share_one_client_which_the_last_one_closes(
     kling_simulator: KlingSimulator, impatient: None, clients: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _use(kling_simulator, monkeypatch, requests_per_second=10_000)
+    kling_simulator.hold()
     task_id = await asyncio.to_thread(_bought)
-    verdicts = await asyncio.gather(*(_await(task_id) for _ in range(50)))
+    crowd = asyncio.gather(*(_await(task_id) for _ in range(50)))
+    await asyncio.to_thread(kling_simulator.wait_for, lambda _: [one.users for one in sharing._shared.values()] == [50])
+    kling_simulator.finish()
+    verdicts = await crowd
     assert {verdict.outcome for verdict in verdicts} == {Outcome.SUCCEEDED}
     assert clients == ["open", "close"]
     assert sharing._shared == {}
