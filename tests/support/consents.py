@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_kling.simulator import KlingSimulator
 
+UNCERTAIN = (exceptions.SubmitUncertain, exceptions.SubmitUncertainResubmit)
+
 
 @dataclass(frozen=True)
 class Start:
@@ -47,6 +49,7 @@ class Render:
     failed: bool = False
     moderated: bool = False
     lost: bool = False
+    known_moderated: bool = False
 
 
 def consent(start: Start, renders: dict[str, Render]) -> str | None:
@@ -59,7 +62,7 @@ def consent(start: Start, renders: dict[str, Render]) -> str | None:
             return f"resubmit after purchase {start.record['generation']}"
         case "submitted", Render(prompt=prompt) if prompt != start.prompt:
             return f"inputs changed since {old}"
-        case ("submitted" | "failed", Render(failed=True)) | ("failed", Render(lost=True)):
+        case ("submitted" | "failed", Render(failed=True)) | ("failed", Render(lost=True, known_moderated=False)):
             return f"failure of {old}"
         case "intent" | "failed", _:
             return start.clear
@@ -72,37 +75,51 @@ def consent(start: Start, renders: dict[str, Render]) -> str | None:
 
 @dataclass
 class Purchase:
-    """An intent that was really written down, why it was allowed, and what its POST bought."""
+    """An intent that was really written, why it was allowed, what its POST was told, and what it bought.
+
+    :param answer: "accepted", "refused", or "lost" when it can't be understood
+    """
 
     consent: str | None
     posts: int = 0
+    answer: str | None = None
     renders: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What the message of a failed attempt says will be delivered for nothing: to a retry, perhaps also to a clear."""
+    """What a message says will be delivered for nothing: to a retry, perhaps to a clear too while on_clear stays."""
 
     task_id: str
     to_clears: bool
+    renders_on_clear: bool
 
 
 class Attempt(Worker):
     """A worker with an attempt of the task instance.
 
     :param work: what it does
-    :param begin: what it finds; None when resumed, which never buys
+    :param begin: what it finds; None when it is resumed, which never buys
     :param about: the render that it goes on with
     :param max_tries: as Airflow told it
+    :param promise: what was promised to it
     """
 
-    def __init__(self, work: Callable[[], Any], begin: Start | None, about: str | None, max_tries: int) -> None:
+    store: WorkersStore
+
+    def __init__(
+        self,
+        work: Callable[[], Any],
+        begin: Start | None,
+        about: str | None,
+        *,
+        max_tries: int,
+        promise: Promise | None,
+    ) -> None:
         super().__init__(work)
-        self.begin, self.about, self.max_tries = begin, about, max_tries
+        self.begin, self.about, self.max_tries, self.promise = begin, about, max_tries, promise
         self.purchase: Purchase | None = None
-        self.promise: Promise | None = None
-        self.store: WorkersStore
-        self.xcom: dict[str, Any]
+        self.xcom: dict[str, Any] = {}
 
 
 class Books:
@@ -128,16 +145,20 @@ class Books:
         phase = json.loads(row)["phase"]
         if phase == "done":
             self.promise = None
+        render = self.renders.get(json.loads(row)["task_id"])
+        if phase == "failed" and render and render.moderated and not render.lost:
+            render.known_moderated = True
         if phase == "intent" and attempt.purchase is None:
             attempt.purchase = Purchase(consent(attempt.begin, self.renders) if attempt.begin else None)
             self.purchases.append(attempt.purchase)
 
-    def posted(self, attempt: Attempt, *, blindly: bool) -> Purchase:
-        """A POST is about to be sent."""
-        if attempt.purchase is None or blindly:
+    def posting(self, attempt: Attempt, answer: str) -> Purchase:
+        """A POST is about to be sent; without a readable store and a written intent it has nobody's consent."""
+        if attempt.purchase is None or attempt.store.failed:
             attempt.purchase = Purchase(None)
             self.purchases.append(attempt.purchase)
         attempt.purchase.posts += 1
+        attempt.purchase.answer = answer
         return attempt.purchase
 
     def check_consents(self) -> None:
@@ -155,16 +176,43 @@ class Books:
             self.promise = None
         if not begin or not promise or begin.forgotten or begin.prompt != self.renders[promise.task_id].prompt:
             return
+        if self.renders[promise.task_id].known_moderated:
+            return  # it failed after the promise, and the worker that was to say so died
         if attempt.purchase:
-            agreed = str(attempt.purchase.consent).split()[0]
-            assert agreed == "failure" or (agreed == "clear" and not promise.to_clears), promise
+            agreed, on_clear = str(attempt.purchase.consent).split()[0], begin.renders_on_clear
+            forewarned = agreed == "clear" and not (promise.to_clears and promise.renders_on_clear is on_clear)
+            assert agreed == "failure" or forewarned, promise
         elif attempt.over:
             assert not isinstance(attempt.raised, exceptions.SubmitUncertain), promise
 
-    def check_end(self, attempt: Attempt) -> None:
-        """What an attempt returned or raised is true."""
+    def check_record(self, attempt: Attempt, record: dict[str, Any] | None) -> None:
+        """The record says how it ended; when nothing was bought it says what it said before."""
+        error = attempt.raised
+        aside = isinstance(error, AirflowRescheduleException)
+        if attempt.purchase and attempt.begin and (aside or getattr(error, "bought", "") == "no"):
+            assert record == attempt.begin.record, error
+        if attempt.store.failed or (error and not getattr(error, "task_id", isinstance(error, TaskDeferred))):
+            return
+        assert record
+        assert record["task_id"] in (attempt.purchase.renders if attempt.purchase else [attempt.about])
+        match error:
+            case None:
+                assert record["phase"] == "done"
+            case TaskDeferred() | exceptions.RenderTimeout() | exceptions.AuthenticationLost():
+                assert record["phase"] == "submitted"
+            case exceptions.RenderFailed() | exceptions.RenderLost() | exceptions.ContentRejected():
+                assert record["phase"] == "failed"
+            case exceptions.VideoUnavailable() if "rendered and paid" in str(error):
+                assert record["phase"] in {"rendered", "done"}
+
+    def check_words(self, attempt: Attempt) -> None:
+        """What an attempt returned or raised is true, and tells no key."""
         error, bought = attempt.raised, attempt.purchase.renders if attempt.purchase else []
         about = bought[0] if bought else attempt.about
+        if attempt.purchase and not isinstance(error, WorkerCrash):
+            refused = isinstance(error, AirflowRescheduleException) or getattr(error, "bought", "") == "no"
+            assert refused is (attempt.purchase.answer in {None, "refused"}), error
+            assert isinstance(error, UNCERTAIN) is (attempt.purchase.answer == "lost"), error
         assert attempt.xcom.get("task_id") in {None, about}
         if error is None:
             assert attempt.returned["task_id"] == about
@@ -173,30 +221,23 @@ class Books:
         assert isinstance(error, exceptions.KlingException), error
         links = [error, error.__cause__, error.__context__]
         assert not any(self._simulator.api_key in f"{link} {vars(link)}" for link in links if link)
-        assert error.task_id is None or error.task_id == about
-        assert error.task_id is None or error.task_id in str(error)
+        assert error.task_id is None or (error.task_id == about and error.task_id in str(error))
         render = self.renders.get(error.task_id or "")
-        match error.bought:
-            case "no":
-                assert not bought
-            case "yes":
-                assert render or not attempt.begin
-            case "perhaps" if render:
-                assert render.failed or render.moderated or render.lost
-            case "perhaps":
-                assert isinstance(error, exceptions.SubmitUncertain | exceptions.SubmitUncertainResubmit)
-                assert attempt.purchase or (attempt.begin and (attempt.begin.record or {}).get("phase") == "intent")
+        if error.bought == "no":
+            assert not bought, error
+        elif error.bought == "yes":
+            assert render or not attempt.begin, error
+        elif render:
+            assert render.failed or render.moderated or render.lost, error
+        else:
+            assert isinstance(error, UNCERTAIN)
+            assert attempt.purchase or (attempt.begin and (attempt.begin.record or {}).get("phase") == "intent"), error
 
-    def check_intent_taken_back(self, attempt: Attempt, record: dict[str, Any] | None, *, store_writes: bool) -> None:
-        """After a POST that bought nothing the record is what it was, so that the next attempt is free to submit."""
-        error = attempt.raised
-        refused = isinstance(error, AirflowRescheduleException) or getattr(error, "bought", None) == "no"
-        if refused and attempt.purchase and attempt.begin and store_writes:
-            assert record == attempt.begin.record, error
-
-    def take_promise(self, attempt: Attempt) -> None:
+    def take_promise(self, attempt: Attempt, *, renders_on_clear: bool) -> None:
         """Take the message of a failed attempt by its word."""
         if attempt.raised is None or isinstance(attempt.raised, exceptions.KlingException):
             task_id = getattr(attempt.raised, "task_id", None)
-            clauses = [clause for clause in re.split(r"[.;]", str(attempt.raised)) if "pays nothing" in clause]
-            self.promise = Promise(task_id, "clear" in clauses[0]) if task_id and clauses else None
+            paying = re.search(r"[^.;]*pays nothing(; so does a clear)?", str(attempt.raised))
+            self.promise = None
+            if task_id and paying:
+                self.promise = Promise(task_id, "clear" in paying[0], renders_on_clear)

@@ -67,20 +67,22 @@ class Steps(Journal):
 
 
 class WorkersStore(FakeTaskStateStore):
-    """The task state store as one worker sees it: Airflow 3.3 neither hears nor answers one that it has archived.
+    """The task state store as one worker sees it: Airflow 3.3 neither hears nor answers a worker it has given up.
 
-    :param database: what all workers of the task instance share
+    :param steps: the worker's journal
+    :param database: the rows that all workers of the task instance share
+    :param trouble: what is wrong with the store just now
     :param recorded: told of each row that is really written
     """
 
     def __init__(
         self,
-        journal: Journal,
+        steps: Steps,
         database: dict[str, str],
         trouble: Callable[[], str | None],
         recorded: Callable[[str], None],
     ) -> None:
-        super().__init__(journal)
+        super().__init__(steps)
         self.rows = database
         self.archived = False
         self.failed = False
@@ -99,6 +101,7 @@ class WorkersStore(FakeTaskStateStore):
 
     def _change(self, key: str, row: str | None) -> None:
         self._fail_if("can't be written")
+        self.failed |= self._trouble() == "drops writes"
         if self.archived or self._trouble() == "drops writes":
             return
         if row is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import httpx
 import pytest
 from consents import Attempt, Books, Render, Start, consent
-from hypothesis import HealthCheck, event, settings
+from hypothesis import HealthCheck, event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from task_runs import RECORD, FakeTaskInstance, TaskDeferred, TaskRun, fired
@@ -33,10 +33,10 @@ from airflow_provider_kling.simulator import faults
 from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_kling.api.account import Account
+    from airflow_provider_kling.api.answers import Answer
     from airflow_provider_kling.simulator import KlingSimulator
 
 SEQUENCES = int(os.environ.get("KLING_SEQUENCES", "2000"))
@@ -48,23 +48,25 @@ pytestmark = [
     pytest.mark.timeout(600 + SEQUENCES),
 ]
 
-steps = st.integers(1, 8)
+REFUSED = [
+    faults.RateLimited(),
+    faults.ErrorBody(503, "SERVICE_NOT_AVAILABLE"),
+    faults.ErrorBody(402, "NOT_ENOUGH_BALANCE"),
+    faults.ErrorBody(400, "INVALID_REQUEST_BODY", f"nothing for {KEY}"),
+    faults.ErrorBody(400, "ILLEGAL_PROMPT"),
+    faults.ErrorBody(401, "FAILED_TO_AUTH"),
+    faults.Redirect("https://elsewhere.example"),
+]
+LOST = [
+    faults.Drop(accept=True),
+    faults.Drop(),
+    faults.BadGateway(accept=True),
+    faults.BadGateway(),
+    faults.Garbage(accept=True),
+    faults.RawAnswer(200, json.dumps({"token": KEY})),
+]
 AROUND: dict[str, list[Any]] = {
-    "submit": [  # the answer to the next POST
-        faults.RateLimited(),
-        faults.ErrorBody(503, "SERVICE_NOT_AVAILABLE"),
-        faults.ErrorBody(402, "NOT_ENOUGH_BALANCE"),
-        faults.ErrorBody(400, "INVALID_REQUEST_BODY", f"nothing for {KEY}"),
-        faults.ErrorBody(400, "ILLEGAL_PROMPT"),
-        faults.ErrorBody(401, "FAILED_TO_AUTH"),
-        faults.Redirect("https://elsewhere.example"),
-        faults.Drop(accept=True),
-        faults.Drop(),
-        faults.BadGateway(accept=True),
-        faults.BadGateway(),
-        faults.Garbage(accept=True),
-        faults.RawAnswer(200, json.dumps({"token": KEY})),
-    ],
+    "submit": [*REFUSED, *LOST],  # the answer to the next POST
     "render": [faults.Fail("out of memory"), faults.Fail("risk control: sensitive content")] * 4,  # of the next one
     "poll": [  # the answer to all questions from now on
         faults.UnknownStatus("TASK_STATUS_PROCESSING"),
@@ -76,7 +78,7 @@ AROUND: dict[str, list[Any]] = {
     ],
     "download": [faults.ExpiredLink(), None],
     "network": ["is down", None, None],
-    "store": ["can't be read", "can't be written", "writes, but says it did not", "drops writes", *[None] * 6],
+    "store": ["can't be read", "can't be written", "writes, but says it did not", "drops writes"] * 2 + [None] * 6,
 }
 DAG: dict[str, list[Any]] = {
     "prompt": ["A fox in the snow", "A wolf in the snow"] * 2 + [" "],
@@ -88,6 +90,7 @@ DAG: dict[str, list[Any]] = {
 }
 changes = st.sampled_from([None] * 12 + [(name, value) for name, values in (AROUND | DAG).items() for value in values])
 dags = st.fixed_dictionaries({name: st.sampled_from(values[:2]) for name, values in DAG.items()})
+steps = st.integers(1, 8)
 
 
 class OneTaskInstance(RuleBasedStateMachine):
@@ -96,10 +99,10 @@ class OneTaskInstance(RuleBasedStateMachine):
     def __init__(self, simulator: KlingSimulator, client: KeptClient, folder: Path) -> None:
         super().__init__()
         simulator.reset()
-        self.simulator, self.client, self.folder = simulator, client, folder
         client.machine = self
+        self.simulator, self.folder = simulator, folder
         self.books = Books(simulator)
-        self.prototype = TaskRun(simulator, remembers=True).operator()
+        self.task = TaskRun(simulator, remembers=True).operator()
         self.now: dict[str, Any] = dict.fromkeys(AROUND)
         self.database: dict[str, str] = {}
         self.tries, self.max_tries = 0, 2
@@ -215,21 +218,24 @@ class OneTaskInstance(RuleBasedStateMachine):
         return self.attempt(lambda context: operator.resume_execution(method, kwargs, context), None, about)
 
     def operator(self) -> KlingTextToVideoOperator:
-        operator = copy(self.prototype)
+        operator = copy(self.task)
         for name in DAG:
             setattr(operator, name, self.now[name])
         return operator
 
     def attempt(self, work: Callable[[Any], Any], begin: Start | None, about: str | None) -> Attempt:
-        attempt = Attempt(lambda: work(context), begin, about, self.max_tries)
+        attempt = Attempt(
+            lambda: work({"ti": ti, "run_id": "test", "task_state_store": attempt.store}),
+            begin,
+            about,
+            max_tries=self.max_tries,
+            promise=self.books.promise,
+        )
         steps = Steps(self.simulator, attempt)
-        attempt.promise = self.books.promise
+        ti = FakeTaskInstance(steps, self.max_tries, first_reschedule_date=self.rescheduled, xcom=attempt.xcom)
         attempt.store = WorkersStore(
             steps, self.database, lambda: self.now["store"], lambda row: self.books.recorded(attempt, row)
         )
-        ti = FakeTaskInstance(steps, max_tries=self.max_tries, first_reschedule_date=self.rescheduled)
-        attempt.xcom = ti.xcom
-        context = {"ti": ti, "run_id": "test", "task_state_store": attempt.store}
         return attempt
 
     def archive(self) -> None:
@@ -242,22 +248,24 @@ class OneTaskInstance(RuleBasedStateMachine):
         """Let a worker work on, and take note of how it ended, if it did."""
         self.at_work = attempt
         attempt.go(steps, dies=dies)
-        crew = self.lost if attempt.store.archived else self.live
+        if attempt.at:
+            note(f"# {'died' if dies else 'stopped'} {attempt.at}")
         if attempt.over:
-            crew.remove(attempt)
+            (self.lost if attempt.store.archived else self.live).remove(attempt)
         self.books.check_consents()
         self.books.check_promise(attempt)
         if attempt.over:
+            note(f"# ended with {attempt.raised!r}")
             event(f"ended: {type(attempt.raised).__name__}")
-            self.books.check_end(attempt)
+            self.books.check_words(attempt)
         if attempt.over and not attempt.store.archived:
             self.deferral = [attempt.raised] if isinstance(attempt.raised, TaskDeferred) else []
             aside = isinstance(attempt.raised, AirflowRescheduleException)
             self.rescheduled = (self.rescheduled or datetime.now(UTC)) if aside else None
-            self.books.check_intent_taken_back(
-                attempt, self.found().record, store_writes=self.now["store"] not in {"can't be written", "drops writes"}
-            )
-            self.books.take_promise(attempt)
+            found = self.found()
+            if self.now["store"] not in {"can't be written", "drops writes"}:
+                self.books.check_record(attempt, found.record)
+            self.books.take_promise(attempt, renders_on_clear=found.renders_on_clear)
 
     # The API's part.
 
@@ -265,7 +273,6 @@ class OneTaskInstance(RuleBasedStateMachine):
         if change:
             name, value = change
             self.now[name] = str(self.folder / value) if name == "save_to" and value else value
-        self.client.wire.is_down = bool(self.now["network"])
         self.simulator.clear_faults()
         for stage in ("poll", "download"):
             if self.now[stage]:
@@ -273,7 +280,9 @@ class OneTaskInstance(RuleBasedStateMachine):
 
     def post(self, send: Callable[[], str]) -> str:
         self.at_work.reach("before POST")
-        purchase = self.books.posted(self.at_work, blindly=self.at_work.store.failed)
+        refused = self.now["network"] or self.now["submit"] in REFUSED
+        lost = self.now["submit"] in LOST
+        purchase = self.books.posting(self.at_work, "refused" if refused else "lost" if lost else "accepted")
         for stage in ("submit", "render"):
             if self.now[stage]:
                 self.simulator.inject(self.now[stage], on=stage)
@@ -301,28 +310,19 @@ class OneTaskInstance(RuleBasedStateMachine):
         )
 
 
-class Wire(httpx.HTTPTransport):
-    """The real one, with a plug."""
-
-    is_down = False
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self.is_down:
-            raise httpx.ConnectError("refused")
-        return super().handle_request(request)
-
-
 class KeptClient(client.KlingClient):
-    """One client for all attempts: making one takes longer than the attempt around it."""
+    """One client for all attempts, as making one takes longer than the attempt around it.
+
+    :param account: of the simulator
+    """
 
     machine: OneTaskInstance
 
-    def __init__(self, account: Account) -> None:
-        self.wire = Wire(verify=client.ssl_context())
-        super().__init__(account, transport=self.wire)
-
     def submit(self, request: TextToVideo, *, model: str = DEFAULT_MODEL) -> str:
         return self.machine.post(lambda: super(KeptClient, self).submit(request, model=model))
+
+    def _exchange(self, request: httpx.Request) -> Answer | Exception:
+        return httpx.ConnectError("refused") if self.machine.now["network"] else super()._exchange(request)
 
     def close(self) -> None:
         """Stay open."""
@@ -342,47 +342,32 @@ class KeptClient(client.KlingClient):
         raise AssertionError("the deadline does not end the waiting")
 
 
-class KeptHook(KlingHook):
-    """Leads to the kept client.
-
-    :param client: that one
-    """
-
-    def __init__(self, client: KeptClient) -> None:
-        super().__init__()
-        self._client = client
-
-    def account(self) -> Account:
-        return self._client.account
-
-    def get_conn(self) -> KeptClient:
-        return self._client
-
-
 @pytest.fixture
-def kept_client(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch) -> KeptClient:
-    """All is real but what would only cost time: waiting, new connections, and log lines."""
+def kept_client(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptClient]:
+    """All is real but what would only cost time: waiting, new connections, log lines."""
     kept = KeptClient(KlingHook().account())
 
-    async def wait(self: KlingRenderTrigger) -> Verdict:
-        return kept.watch(self)
+    async def wait(trigger: KlingRenderTrigger) -> Verdict:
+        return kept.watch(trigger)
 
+    monkeypatch.setattr(KlingHook, "account", lambda _: kept.account)
+    monkeypatch.setattr(KlingHook, "get_conn", lambda _: kept)
     monkeypatch.setattr(KlingRenderTrigger, "wait", wait)
-    monkeypatch.setattr(KlingTextToVideoOperator, "_hook", lambda _: KeptHook(kept))
     monkeypatch.setattr(KlingTextToVideoOperator, "log", logging.getLogger(__name__))
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     monkeypatch.setattr(client, "_watchdog", lambda *_: nullcontext())
     monkeypatch.setattr(saving, "_PAUSES", ())
     for name in ("MAX_REFUSED_KEYS", "MAX_QUESTIONS_WITHOUT_LINK"):
         monkeypatch.setattr(waiting, name, 2)
-    return kept
+    yield kept
+    super(KeptClient, kept).close()
 
 
 def test_nothing_is_bought_twice_without_consent(
     kling_simulator: KlingSimulator, kept_client: KeptClient, tmp_path: Path
 ) -> None:
     run_state_machine_as_test(
-        lambda: OneTaskInstance(kling_simulator, kept_client, tmp_path),  # type: ignore[arg-type]
+        cast("Any", lambda: OneTaskInstance(kling_simulator, kept_client, tmp_path)),
         settings=settings(
             max_examples=SEQUENCES,
             stateful_step_count=8,
