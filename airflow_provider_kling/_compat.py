@@ -23,6 +23,11 @@ except ImportError:  # Airflow 3.1
         TaskDeferralTimeout,
     )
 
+try:  # Airflow 3.2+
+    from airflow.sdk.lineage import get_hook_lineage_collector
+except ImportError:  # Airflow 3.1
+    from airflow.lineage.hook import get_hook_lineage_collector  # type: ignore[no-redef,import-not-found]
+
 
 def must_block() -> bool:
     """Whether connections can only be read blockingly: `dag.test()` lets a task talk to Airflow in no other way."""
@@ -40,5 +45,6 @@ __all__ = [
     "AirflowSensorTimeout",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "get_hook_lineage_collector",
     "must_block",
 ]

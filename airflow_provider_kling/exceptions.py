@@ -185,11 +185,12 @@ _UNRECORDED = (
     "Its id could not be recorded: a retry stops without buying, a clear buys a NEW render; "
     "fetch this one by its task_id with KlingRenderSensor instead."
 )
-_WATCHING = "This sensor buys nothing: a retry or a clear asks again."
+WATCHING = "This task buys nothing: a retry or a clear asks again."
+"""What another attempt of a sensor or a transfer means."""
 
 Retry = Literal["remembers", "refuses", "forgets", "watches"]
 """What another attempt does: it knows what was bought (Airflow 3.3+), knows that something was but not its id, knows
-nothing (before 3.3), or never buys (sensors)."""
+nothing (before 3.3), or never buys (sensors, transfers)."""
 
 
 def _in_words_of(retry: Retry, money: str) -> str:
@@ -198,7 +199,7 @@ def _in_words_of(retry: Retry, money: str) -> str:
             money = money.replace(sentence, _NO_LEDGER if retry == "forgets" else _UNRECORDED)
     if retry == "watches":
         for sentence in (_SAME, _FETCH, _NEW, "It is not retried; a clear buys a new render."):
-            money = money.replace(sentence, _WATCHING)
+            money = money.replace(sentence, WATCHING)
     return money
 
 

@@ -51,6 +51,13 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.operators.kling"]}],
         "sensors": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.sensors.kling"]}],
         "triggers": [{"integration-name": "Kling", "python-modules": ["airflow_provider_kling.triggers.kling"]}],
+        "transfers": [
+            {
+                "source-integration-name": "Kling",
+                "target-integration-name": "Kling",
+                "python-module": "airflow_provider_kling.transfers.kling_to_object_storage",
+            }
+        ],
         "connection-types": [_CONNECTION],
         "cli": ["airflow_provider_kling.cli.get_kling_commands"],
     }

@@ -68,13 +68,13 @@ def _no_patience_with_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once: the same decisions, next to no time between them."""
-    from airflow_provider_kling import saving
+    from airflow_provider_kling import fetching
     from airflow_provider_kling.api import waiting
     from airflow_provider_kling.hooks import kling, sharing
 
     for name in ("FIRST_QUESTION", "_SHORTEST", "_LONGEST", "_LONGEST_LATE", "_LONGEST_BACK_OFF"):
         monkeypatch.setattr(waiting, name, 0.001)
-    monkeypatch.setattr(saving, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(fetching, "_PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(kling, "DEFAULT_REQUESTS_PER_SECOND", 1000.0)
     monkeypatch.setattr(sharing, "_REFRESH_AT_MOST_EVERY", 0.0)
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
+import httpcore
 import httpx
 
 from airflow_provider_kling import __version__
 from airflow_provider_kling.api.account import Account, is_loopback
 from airflow_provider_kling.api.answers import Answer
+from airflow_provider_kling.api.downloads import Piece, range_headers, read_answer
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
     InvalidConnection,
@@ -42,6 +44,7 @@ _CONNECT_TIMEOUT = 10.0
 _MAX_ANSWER_BYTES = 1 << 18
 _MAX_REDIRECTS = 5
 _MAX_CONNECTIONS = 32
+_GULP = 1 << 20
 MAX_DOWNLOAD_SECONDS = 3600.0
 """A link lives no longer, so no download needs to."""
 _NEVER_SENT = (
@@ -296,23 +299,34 @@ def _may_use_proxy(url: str) -> bool:
 class Download:
     """A video on its way.
 
-    :param length: bytes announced by the file host, when it announced them
+    :param piece: which part of it
     :param chunks: the bytes, in pieces as they come
     """
 
-    length: int | None
+    piece: Piece
     chunks: Iterator[bytes]
 
 
 @contextlib.contextmanager
-def open_video(url: str, *, timeout: float = 60.0, transport: httpx.BaseTransport | None = None) -> Iterator[Download]:
+def open_video(
+    url: str,
+    *,
+    have: int = 0,
+    etag: str | None = None,
+    timeout: float = 60.0,
+    transport: httpx.BaseTransport | None = None,
+) -> Iterator[Download]:
     """Open a signed link; no key is sent, and only https is followed (http on this machine, for the simulator).
 
     :param url: the link
+    :param have: bytes that are here already and need not come again; default 0
+    :param etag: the ETag that came with them
     :param timeout: seconds without a byte before the download is given up; default 60
     :param transport: an httpx transport to send through, for tests; default: the network
     :raises VideoUnavailable: when the file host refuses or the download breaks; messages never hold the link
     """
+    # httpcore asks the socket for 64 KiB at a time, which costs as much CPU as all the rest of a download
+    httpcore.HTTP11Connection.READ_NUM_BYTES = _GULP
     limits = httpx.Timeout(timeout, connect=_CONNECT_TIMEOUT)
     trust_env = not is_loopback(_download_host(url))
     with (
@@ -321,31 +335,32 @@ def open_video(url: str, *, timeout: float = 60.0, transport: httpx.BaseTranspor
         _watchdog(http, MAX_DOWNLOAD_SECONDS),
     ):
         try:
-            with contextlib.closing(_follow(http, url)) as response:
-                length = response.headers.get("content-length", "")
-                is_plain = response.headers.get("content-encoding", "identity") == "identity"
-                yield Download(
-                    length=int(length) if is_plain and length.isascii() and length.isdigit() else None,
-                    chunks=response.iter_bytes(),
-                )
+            response, piece = _follow(http, url, have, etag)
+            with contextlib.closing(response):
+                yield Download(piece, iter(()) if piece.ends else response.iter_bytes())
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, RuntimeError) as error:
             raise VideoUnavailable(f"the download broke off ({type(error).__name__})") from None
 
 
-def _follow(http: httpx.Client, url: str) -> httpx.Response:
+def _follow(http: httpx.Client, url: str, have: int, etag: str | None) -> tuple[httpx.Response, Piece]:
     for _ in range(_MAX_REDIRECTS + 1):
         host = _download_host(url)
-        request = http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
-        response = http.send(request, stream=True, auth=None)
-        if response.status_code == 200:
-            return response
+        response = http.send(http.build_request("GET", url, headers=range_headers(have, etag)), stream=True, auth=None)
+        try:
+            if piece := read_answer(response.status_code, dict(response.headers), have=have, etag=etag):
+                return response, piece
+        except VideoUnavailable:
+            response.close()
+            raise
         response.close()
         if not response.has_redirect_location:
             raise VideoUnavailable(
                 f"the file host {host} answered with HTTP {response.status_code}",
                 http_status=response.status_code,
             )
-        url = _join(url, response.headers["location"])
+        before, url = url, _join(url, response.headers["location"])
+        if before.lower().startswith("https:") and url.lower().startswith("http:"):  # not even to this machine
+            raise VideoUnavailable(f"the file host {host} redirects from https to http: not followed")
     raise VideoUnavailable(f"the file host {host} redirects more than {_MAX_REDIRECTS} times")
 
 

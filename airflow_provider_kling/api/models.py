@@ -55,6 +55,18 @@ def check_model(model: Any) -> None:
         raise InvalidRequest(f"model={model!r}: must be a model name such as {DEFAULT_MODEL}")
 
 
+def check_task_id(task_id: Any) -> str:
+    """Check the id of a render that a user gives, and drop the blanks around it.
+
+    :param task_id: the id that a submit returned
+    :raises InvalidRequest: when it can't be one
+    """
+    text = "" if task_id is None else str(task_id).strip()
+    if text == "None" or not re.fullmatch(r"[!-~]{1,200}", text):
+        raise InvalidRequest(f"kling_task_id={_shown(task_id)}: must be the id that a submit returned")
+    return text
+
+
 def _not_blank(value: Any) -> Any:
     if isinstance(value, str) and not value.strip():
         raise PydanticCustomError("blank", "blank")

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_provider_kling.api.models import TextToVideo
     from airflow_provider_kling.hooks.kling import KlingHook
     from airflow_provider_kling.ledger import Record
@@ -33,7 +35,7 @@ def check_known(
     """
     from airflow_provider_kling.api import errors
     from airflow_provider_kling.exceptions import InvalidTarget, submit_failed
-    from airflow_provider_kling.saving import InvalidPath, check_path
+    from airflow_provider_kling.targets import InvalidPath, check_path
 
     known = {name: value for name, value in arguments.items() if value is not None and is_known(value, marks)}
     try:
@@ -53,32 +55,36 @@ def check_known(
 
 
 def check_complete(
-    operator: KlingTextToVideoOperator, hook: KlingHook, bought: Record | None, *, cleared: bool
+    operator: KlingTextToVideoOperator, hook: KlingHook, context: Context, bought: Record | None, *, cleared: bool
 ) -> tuple[TextToVideo, str]:
     """Find every mistake before any money is spent, now that all templates are rendered.
 
     :param operator: the operator
     :param hook: leads to its connection
+    :param context: Airflow's task context
     :param bought: what this task instance has bought already
     :param cleared: whether a person has cleared it since
     :returns: the request and its fingerprint
     :raises InvalidRequest: naming field, value and fix
     :raises InvalidConnection: when the connection is missing or can't be used
-    :raises InvalidTarget: when `save_to` can't be written to
+    :raises InvalidTarget: when `save_to` can't be written to, or another mapped task writes there too
     :raises VideoUnavailable: instead of these, when a render is paid already; a retry tries again
     """
     from airflow_provider_kling.api import errors
     from airflow_provider_kling.api.models import TextToVideo, check_model
+    from airflow_provider_kling.claims import claim
     from airflow_provider_kling.exceptions import InvalidTarget, VideoUnavailable, submit_failed
     from airflow_provider_kling.ledger import Phase
-    from airflow_provider_kling.saving import InvalidPath, check_target
+    from airflow_provider_kling.operators.delivery import target_of
+    from airflow_provider_kling.targets import InvalidPath
 
     try:
         request = TextToVideo.parse(**request_fields(operator))
         check_model(operator.model)
         account = hook.account()
-        if operator.save_to is not None:
-            check_target(str(operator.save_to), conn_id=operator.storage_conn_id)
+        if target := target_of(operator):
+            target.check()
+            claim(context, target)
     except (errors.InvalidRequest, errors.InvalidConnection, InvalidPath) as error:
         mistake = str(error).rstrip(".")
         if bought and (paid := _at_stake(bought, buys_anew=cleared and operator.on_clear == "render")):

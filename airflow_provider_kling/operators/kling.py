@@ -50,6 +50,7 @@ class KlingTextToVideoOperator(BaseOperator):
     :param save_to: local path or object-storage URL for the finished MP4; default None: only the link is returned,
         which dies within the hour
     :param storage_conn_id: Airflow connection of the object storage; default None
+    :param write_manifest: write the manifest to `{save_to}.json` too; default False
     :param kling_conn_id: Airflow connection of type `kling`; default `kling_default`
     :param deferrable: wait in the triggerer (default) or on the worker
     :param timeout: how long to wait for a render, timedelta or seconds; default 1 hour. A retry goes on with the
@@ -75,6 +76,7 @@ class KlingTextToVideoOperator(BaseOperator):
         model: str = "kling-v3.0-4k-t2v",
         save_to: str | os.PathLike[str] | None = None,
         storage_conn_id: str | None = None,
+        write_manifest: bool = False,
         kling_conn_id: str = "kling_default",
         deferrable: bool = True,
         timeout: timedelta | float = timedelta(hours=1),
@@ -93,6 +95,7 @@ class KlingTextToVideoOperator(BaseOperator):
         self.model = model
         self.save_to = str(save_to) if isinstance(save_to, os.PathLike) else save_to
         self.storage_conn_id = storage_conn_id
+        self.write_manifest = write_manifest
         self.kling_conn_id = kling_conn_id
         self.deferrable = deferrable
         self.timeout = timeout
@@ -127,7 +130,7 @@ class KlingTextToVideoOperator(BaseOperator):
         refusal = self._decide(ledger, fingerprint="")
         if isinstance(refusal, Refuse):  # whatever the inputs are: nobody may hear first that nothing was paid
             self._refuse(refusal, ledger)
-        request, fingerprint = check_complete(self, hook, ledger.record, cleared=ledger.cleared)
+        request, fingerprint = check_complete(self, hook, context, ledger.record, cleared=ledger.cleared)
         decision = self._decide(ledger, fingerprint=fingerprint)
         assert not isinstance(decision, Refuse)
         if isinstance(decision, Reuse):
@@ -138,7 +141,7 @@ class KlingTextToVideoOperator(BaseOperator):
                     "with on_clear='render' buys one of the new inputs.",
                     decision.record.task_id,
                 )
-            return deliver_again(self, hook, ledger, decision.record, request)
+            return deliver_again(self, hook, context, ledger, record=decision.record, request=request)
         verdict: Verdict | None = None
         described: TextToVideo | None = request
         if isinstance(decision, Reattach):
@@ -153,7 +156,7 @@ class KlingTextToVideoOperator(BaseOperator):
         self._push(context, ledger)
         if verdict is None:
             verdict = self._wait(ledger, request)
-        return self._finish(verdict, ledger, described)
+        return self._finish(context, verdict, ledger, described)
 
     def execute_complete(
         self,
@@ -180,7 +183,7 @@ class KlingTextToVideoOperator(BaseOperator):
         ledger = Ledger(context, resumed=True)
         ledger.follow(task_id, submitted_at=submitted_at, generation=generation, fingerprint=fingerprint)
         self.render_id = task_id
-        return self._finish(verdict, ledger, request_bought(self, self._hook(), ledger.record))
+        return self._finish(context, verdict, ledger, request_bought(self, self._hook(), ledger.record))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Turn Airflow's own deferral timeout, which comes a little after ours, or a broken trigger into a timeout.
@@ -300,7 +303,9 @@ class KlingTextToVideoOperator(BaseOperator):
             )
         return asyncio.run(trigger.wait())
 
-    def _finish(self, verdict: Verdict, ledger: Ledger, request: TextToVideo | None) -> dict[str, Any]:
+    def _finish(
+        self, context: Context, verdict: Verdict, ledger: Ledger, request: TextToVideo | None
+    ) -> dict[str, Any]:
         """Deliver the video, or raise what became of the render; either way the record says so."""
         from airflow_provider_kling.api.waiting import Outcome
         from airflow_provider_kling.exceptions import waiting_failed
@@ -310,7 +315,7 @@ class KlingTextToVideoOperator(BaseOperator):
         task_id = str(ledger.record and ledger.record.task_id)
         if verdict.outcome is Outcome.SUCCEEDED:
             ledger.advance(Phase.RENDERED)
-            return deliver(self, self._hook(), ledger, task_id, request)
+            return deliver(self, self._hook(), context, ledger, task_id=task_id, request=request)
         if verdict.outcome in {Outcome.FAILED, Outcome.CONTENT_REJECTED, Outcome.LOST}:
             ledger.advance(Phase.FAILED, moderated=verdict.outcome is Outcome.CONTENT_REJECTED)
         elif ledger.record:  # a last chance for the id of a paid render that the store would not take before

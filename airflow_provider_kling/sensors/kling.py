@@ -51,17 +51,15 @@ class KlingRenderSensor(BaseSensorOperator):
         :returns: the manifest
         :raises KlingException: when the render did not end with a video
         """
-        from airflow_provider_kling.api.errors import InvalidConnection
-        from airflow_provider_kling.exceptions import InvalidRequest, submit_failed
+        from airflow_provider_kling.api.errors import InvalidConnection, InvalidRequest
+        from airflow_provider_kling.api.models import check_task_id
+        from airflow_provider_kling.exceptions import submit_failed
         from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
-        task_id = str(self.kling_task_id or "").strip()
-        if task_id in {"", "None"}:
-            raise InvalidRequest(f"kling_task_id={self.kling_task_id!r}: must be the id that a submit returned.")
-        self.kling_task_id = task_id
         try:
+            task_id = self.kling_task_id = check_task_id(self.kling_task_id)
             self._hook().account()
-        except InvalidConnection as error:
+        except (InvalidRequest, InvalidConnection) as error:
             raise submit_failed(error) from None
         if not self.deferrable:
             return super().execute(context)
@@ -112,12 +110,12 @@ class KlingRenderSensor(BaseSensorOperator):
         from airflow_provider_kling.api.errors import VideoUnavailable
         from airflow_provider_kling.api.waiting import Outcome
         from airflow_provider_kling.exceptions import not_delivered, waiting_failed
+        from airflow_provider_kling.fetching import ask_for_link
         from airflow_provider_kling.manifest import build_manifest
-        from airflow_provider_kling.saving import deliver
 
         if verdict.outcome is Outcome.SUCCEEDED:
             try:
-                render, _ = deliver(lambda: self._hook().get_render(self.kling_task_id), None)
+                render = ask_for_link(lambda: self._hook().get_render(self.kling_task_id))
             except VideoUnavailable as error:
                 raise not_delivered(error, self.kling_task_id, retry="watches") from None
             return build_manifest(render)

@@ -57,6 +57,10 @@ class Answer:
     """Close the connection after so many bytes of the body."""
     stall: tuple[int, float] | None = None
     """After so many bytes of the body, be silent for so many wall seconds, then go on."""
+    drip: tuple[int, float] | None = None
+    """So many bytes at a time, with so many wall seconds of silence after each."""
+    endless: bool = False
+    """Behind the body come zeros until the client goes; needs another framing than ``length``."""
 
 
 Proper: TypeAlias = Callable[[], Answer]

@@ -4,12 +4,25 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from airflow_provider_kling.simulator.answers import Answer, Proper, link_refused, text_answer
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 DOWNLOAD = frozenset({"download"})
+
+
+class DownloadFault(Protocol):
+    """A fault in the answer to a request for a video."""
+
+    stages: ClassVar[frozenset[str]]
+
+    def answer(self, proper: Proper) -> Answer:
+        """Return what the client gets instead of ``proper()``."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +39,17 @@ class ExpiredLink:
 class Torn:
     """The right Content-Length, but the connection is closed too early.
 
-    :param fraction: how much of the body arrives, 0 to 1; 0.5 by default.
+    :param fraction: how much of the body arrives, 0 to 1; 0.5 by default. Of a part it is so much of the part.
+    :param after: how many bytes of the body arrive; None, the default, leaves it to the fraction.
     """
 
     fraction: float = 0.5
+    after: int | None = None
     stages: ClassVar[frozenset[str]] = DOWNLOAD
 
     def answer(self, proper: Proper) -> Answer:
         answer = proper()
-        return replace(answer, cut_at=int(len(answer.body) * self.fraction))
+        return replace(answer, cut_at=int(len(answer.body) * self.fraction) if self.after is None else self.after)
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,117 @@ class Stall:
     def answer(self, proper: Proper) -> Answer:
         answer = proper()
         return replace(answer, stall=(int(len(answer.body) * self.fraction), self.seconds))
+
+
+@dataclass(frozen=True)
+class Drip:
+    """The body drop by drop.
+
+    :param size: bytes of each drop.
+    :param seconds: wall seconds of silence after each.
+    """
+
+    size: int
+    seconds: float
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+
+    def answer(self, proper: Proper) -> Answer:
+        return replace(proper(), drip=(self.size, self.seconds))
+
+
+@dataclass(frozen=True)
+class Endless:
+    """No Content-Length, and behind the video zeros for as long as the client takes them."""
+
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+
+    def answer(self, proper: Proper) -> Answer:
+        return replace(proper(), framing="close", endless=True)
+
+
+@dataclass(frozen=True)
+class Gzip:
+    """The body packed, though nobody asked for that; the ETag is the one of the plain bytes."""
+
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+
+    def answer(self, proper: Proper) -> Answer:
+        answer = proper()
+        headers = {**answer.headers, "Content-Encoding": "gzip"}
+        return replace(answer, headers=headers, body=gzip.compress(answer.body, mtime=0))
+
+
+@dataclass(frozen=True)
+class NoRanges:
+    """A host without Range requests: always the whole video, with 200."""
+
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+    overlooks: ClassVar[frozenset[str]] = frozenset({"range"})
+
+    def answer(self, proper: Proper) -> Answer:
+        answer = proper()
+        return replace(answer, headers={n: v for n, v in answer.headers.items() if n != "Accept-Ranges"})
+
+
+@dataclass(frozen=True)
+class OtherVideo:
+    """Another video under the same link, whole and with an ETag of its own, whatever part was asked for.
+
+    It is the proper one with an empty box at its end, so it is as good an MP4.
+    """
+
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+    overlooks: ClassVar[frozenset[str]] = frozenset({"range"})
+
+    def answer(self, proper: Proper) -> Answer:
+        answer = proper()
+        if answer.status != 200:
+            return answer
+        return replace(answer, headers={**answer.headers, "ETag": '"another"'}, body=answer.body + b"\0\0\0\x08free")
+
+
+@dataclass(frozen=True)
+class OtherHeaders:
+    """The proper answer with other headers.
+
+    :param headers: by name; None takes one away.
+    """
+
+    headers: Mapping[str, str | None]
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+
+    def answer(self, proper: Proper) -> Answer:
+        answer = proper()
+        changed = {name.lower() for name in self.headers}
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in changed}
+        return replace(answer, headers=kept | {n: v for n, v in self.headers.items() if v is not None})
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two faults of a download at once.
+
+    :param first: bends the proper answer.
+    :param then: bends what comes of that.
+    """
+
+    first: DownloadFault
+    then: DownloadFault
+    stages: ClassVar[frozenset[str]] = DOWNLOAD
+
+    def __post_init__(self) -> None:
+        for fault in (self.first, self.then):
+            if "download" not in getattr(fault, "stages", ()):
+                raise ValueError(f"{type(fault).__name__} makes no sense in Both")
+
+    @property
+    def overlooks(self) -> frozenset[str]:
+        """Headers of the request that the host does not look at."""
+        nothing: frozenset[str] = frozenset()
+        return nothing.union(*(getattr(fault, "overlooks", nothing) for fault in (self.first, self.then)))
+
+    def answer(self, proper: Proper) -> Answer:
+        return self.then.answer(lambda: self.first.answer(proper))
 
 
 def _end_of_header(film: bytes) -> int:

@@ -6,6 +6,7 @@ import dataclasses
 import hmac
 import ipaddress
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,9 @@ class Service:
             return self._control(call)
         stage, proper = self._route(call)
         fault = self._fault(stage, call) if stage else None
+        if overlooked := getattr(fault, "overlooks", None):
+            headers = {name: value for name, value in call.headers.items() if name not in overlooked}
+            _, proper = self._route(replace(call, headers=headers))
         return self._noted(call, stage, _bent(fault, proper))
 
     def respond_unread(self, call: Call) -> Answer | None:

@@ -135,23 +135,28 @@ class Wire(BaseHTTPRequestHandler):
             self.close_connection = True
         head = self._head(answer)
         body = b"" if self.command == "HEAD" else answer.body[: answer.cut_at]
-        if len(body) <= SMALL and not answer.stall and answer.framing != "chunked":
+        slow = answer.stall or answer.drip or answer.endless
+        if len(body) <= SMALL and not slow and answer.framing != "chunked":
             self.connection.sendall(head + body)  # one segment
             return
         self.connection.sendall(head)
         for part in self._parts(answer, memoryview(body)):
             self.connection.sendall(part)
-        if answer.framing == "chunked" and self.command != "HEAD":
+        if answer.framing == "chunked" and answer.cut_at is None and self.command != "HEAD":
             self.connection.sendall(b"0\r\n\r\n")
 
     def _parts(self, answer: Answer, body: memoryview) -> Iterator[bytes | memoryview]:
         stall_at, seconds = answer.stall or (len(body), 0.0)
+        size, pause = answer.drip or (CHUNK, 0.0)
         for half in (body[:stall_at], body[stall_at:]):
-            for start in range(0, len(half), CHUNK):
-                part = half[start : start + CHUNK]
+            for start in range(0, len(half), size):
+                part = half[start : start + size]
                 yield b"%x\r\n%b\r\n" % (len(part), bytes(part)) if answer.framing == "chunked" else part
+                self._server.stopping.wait(pause)
             self._server.stopping.wait(seconds)
             seconds = 0.0
+        while answer.endless and self.command != "HEAD" and not self._server.stopping.is_set():
+            yield b"%x\r\n%b\r\n" % (CHUNK, bytes(CHUNK)) if answer.framing == "chunked" else bytes(CHUNK)
 
     def _head(self, answer: Answer) -> bytes:
         headers = {"Server": self.server_version, "Date": self.date_time_string()}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_kling.operators.kling import KlingTextToVideoOperator
 
@@ -117,13 +118,22 @@ class FakeTaskInstance:
 
     journal: Journal
     max_tries: int = 2
+    task_id: str = "render"
     map_index: int = -1
+    siblings: list[FakeTaskInstance] = field(default_factory=list)
+    """The other mapped tasks of the same task and run."""
     first_reschedule_date: datetime | None = None
     xcom: dict[str, Any] = field(default_factory=dict)
     task: Any = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.journal.write(f"xcom {key}", lambda: self.xcom.__setitem__(key, json.loads(json.dumps(value))))
+
+    def xcom_pull(self, task_ids: str, *, key: str) -> Any:
+        """The values of all mapped tasks: a list, but a single one comes bare (as in Airflow 3.1 to 3.3)."""
+        assert task_ids == self.task_id
+        found = [ti.xcom[key] for ti in (self, *self.siblings) if key in ti.xcom]
+        return found[0] if len(found) == 1 else found
 
     def get_first_reschedule_date(self, context: Context) -> datetime | None:
         return self.first_reschedule_date
@@ -140,6 +150,7 @@ class TaskRun:
         self.simulator = simulator
         self.journal = Journal(simulator)
         self.ti = FakeTaskInstance(self.journal)
+        self.outlet_events = OutletEventAccessors()
         self._store = FakeTaskStateStore(self.journal) if remembers else None
 
     @property
@@ -155,7 +166,7 @@ class TaskRun:
 
     def context(self) -> Context:
         """What Airflow hands to `execute`."""
-        context: dict[str, Any] = {"ti": self.ti, "run_id": "test"}
+        context: dict[str, Any] = {"ti": self.ti, "run_id": "test", "outlet_events": self.outlet_events}
         if self._store is not None:
             context["task_state_store"] = self._store
         return context  # type: ignore[return-value]

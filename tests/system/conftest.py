@@ -39,13 +39,22 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def airflow(simulator: KlingSimulator, dags: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the examples save what they would save to a bucket."""
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    simulator: KlingSimulator, dags: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalAirflow]:
     """A real Airflow that logs at DEBUG, so that whatever could leak does."""
     bad_key = json.loads(simulator.connection_json) | {"password": WRONG_KEY}
     env = {
         "AIRFLOW_CONN_KLING_DEFAULT": simulator.connection_json,
         "AIRFLOW_CONN_KLING_BAD_KEY": json.dumps(bad_key),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        "KLING_EXAMPLES_FOLDER": clips.as_uri(),
     }
     home = tmp_path_factory.mktemp("airflow")
     with LocalAirflow(home=home, dags_folder=dags, env=env, parallelism=6) as airflow:

@@ -98,7 +98,7 @@ def test_a_wait_without_a_video_keeps_task_and_reason_and_promises_nothing_false
     assert ("pays nothing" in str(error)) is (retry == "remembers" and bought == "yes")
     may_buy = bought == "perhaps" or outcome is Outcome.NO_VIDEO
     assert ("buys a" in str(error)) is (retry == "forgets" or (retry == "remembers" and may_buy))
-    assert ("This sensor buys nothing" in str(error)) is (retry == "watches")
+    assert ("This task buys nothing" in str(error)) is (retry == "watches")
 
 
 def test_every_end_of_waiting_but_success_has_a_face() -> None:

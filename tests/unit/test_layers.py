@@ -60,7 +60,7 @@ def foreign(*parts: str) -> set[str]:
 
 
 def test_there_is_something_to_look_at() -> None:
-    for part in ("api", "hooks", "operators", "sensors", "triggers", "simulator", "saving", "ledger"):
+    for part in ("api", "hooks", "operators", "sensors", "transfers", "triggers", "simulator", "saving", "ledger"):
         assert known(part), part
 
 
@@ -70,12 +70,20 @@ def test_there_is_something_to_look_at() -> None:
         ("api", ["__version__", "api"]),
         ("mp4", []),
         ("simulator", ["api.models", "simulator"]),
-        ("saving", ["api", "mp4"]),
+        ("fetching", ["api", "mp4"]),
+        ("targets", ["_compat"]),
+        ("saving", ["api", "fetching", "targets"]),
+        ("claims", ["targets"]),
         ("manifest", ["api", "saving"]),
+        ("assets", ["_compat", "manifest", "saving", "targets"]),
         ("ledger", ["api", "_compat", "exceptions"]),
         ("retry_policy", ["exceptions", "ledger"]),
         ("hooks", ["api", "_compat", "provider_info", "hooks"]),
         ("exceptions", ["api", "_compat"]),
+        (
+            "transfers",
+            ["api", "assets", "claims", "exceptions", "hooks", "manifest", "saving", "targets", "transfers"],
+        ),
     ],
 )
 def test_a_part_knows_only_its_own_circle(part: str, may_know: list[str]) -> None:
@@ -84,7 +92,12 @@ def test_a_part_knows_only_its_own_circle(part: str, may_know: list[str]) -> Non
 
 
 def test_the_api_knows_no_airflow_and_little_else() -> None:
-    assert foreign("api") - set(sys.stdlib_module_names) == {"httpx", "pydantic", "pydantic_core"}
+    assert foreign("api") - set(sys.stdlib_module_names) == {
+        "httpx",
+        "httpcore",  # comes with httpx
+        "pydantic",
+        "pydantic_core",
+    }
 
 
 def test_the_simulator_knows_neither_airflow_nor_our_http_client() -> None:
@@ -100,11 +113,12 @@ def test_only_the_client_imports_httpx() -> None:
     assert who == {f"{NAME}.api.client"}
 
 
-def test_nobody_knows_the_operators() -> None:
+@pytest.mark.parametrize("part", ["operators", "transfers"])
+def test_nobody_knows_the_operators(part: str) -> None:
     knowing = {
         module
         for module, names in IMPORTS.items()
-        if not within(module, "operators", "example_dags") and any(within(name, "operators") for name in names)
+        if not within(module, part, "example_dags") and any(within(name, part) for name in names)
     }
     assert knowing == set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from films import box, mvhd
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import patient
@@ -27,13 +28,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mp4") / "film.mp4"
 
 
-def check(path: Path, content: bytes) -> None:
+def check(path: Path, content: bytes) -> float | None:
     path.write_bytes(content)
-    check_mp4(path)
-
-
-def box(kind: bytes, content: bytes = b"", *, size: int | None = None) -> bytes:
-    return (8 + len(content) if size is None else size).to_bytes(4, "big") + kind + content
+    return check_mp4(path)
 
 
 def large(kind: bytes, content: bytes, *, size: int | None = None) -> bytes:
@@ -116,3 +113,66 @@ def test_only_headers_are_read_whatever_the_size(path: Path) -> None:
         file.truncate(len(FTYP + MOOV) + 16 + (1 << 40))  # a terabyte of nothing, which takes no room
     check_mp4(path)
     path.unlink()
+
+
+def plays(path: Path, *headers: bytes) -> float | None:
+    """How long a video plays with these boxes in its header."""
+    return check(path, FTYP + box(b"moov", b"".join(headers)) + MDAT)
+
+
+def test_a_real_video_says_how_long_it_plays(film: bytes, path: Path) -> None:
+    assert check(path, film) == pytest.approx(3, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (mvhd(3000), 3),
+        (mvhd(7501, 2500), 3.0004),
+        (mvhd(3000, version=1), 3),
+        (mvhd(2**40, 2**20, version=1), 2**20),
+        (mvhd(2**32 - 2, 1), 2**32 - 2),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", box(b"free", b"mvhd")])
+def test_the_movie_header_tells_in_either_version_and_anywhere(
+    path: Path, header: bytes, seconds: float, before: bytes
+) -> None:
+    assert plays(path, before, header, box(b"trak")) == seconds
+
+
+def test_the_header_may_come_behind_the_pictures(path: Path) -> None:
+    assert check(path, FTYP + MDAT + box(b"moov", mvhd(3000))) == 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        box(b"trak"),
+        mvhd(0),
+        mvhd(0, version=1),
+        mvhd(2**32 - 1),
+        mvhd(2**64 - 1, version=1),
+        mvhd(3000, 0),
+        mvhd(3000, 0, version=1),
+        box(b"mvhd"),
+        box(b"mvhd", b"\0" * 15 + b"\1"),
+        box(b"mvhd", b"\0" * 15 + b"\1" + b"\0\7\7"),
+        box(b"mvhd", b"\1" + b"\0" * 22 + b"\1" + b"\0\7\7\7\7\7\7"),
+        box(b"mvhd", size=7),
+        box(b"mvhd", size=2**31),
+        b"\0\0\0",
+    ],
+)
+def test_a_video_that_does_not_say_how_long_it_plays_is_fine(path: Path, header: bytes) -> None:
+    assert plays(path, header) is None
+    assert plays(path, header, box(b"free", b"\7" * 40)) is None  # what comes behind is not read for it
+
+
+@patient
+@given(st.binary(max_size=120))
+def test_no_movie_header_surprises_us(path: Path, content: bytes) -> None:
+    for header in (box(b"mvhd", content), content):
+        seconds = plays(path, header)
+        assert seconds is None or 0 < seconds < 2**64

@@ -11,12 +11,14 @@ import httpx
 import pytest
 from sockets import closed_port
 
-from airflow_provider_kling import saving
+from airflow_provider_kling import fetching
 from airflow_provider_kling.api.account import Account
 from airflow_provider_kling.api.client import AsyncKlingClient, KlingClient
 from airflow_provider_kling.api.errors import KlingError
 from airflow_provider_kling.api.models import TextToVideo
+from airflow_provider_kling.saving import save
 from airflow_provider_kling.simulator import KlingSimulator, faults
+from airflow_provider_kling.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +139,7 @@ def test_logs_of_a_whole_render_hold_neither_key_nor_signed_link(
     with KlingClient(account) as client:
         task_id = client.submit(FOX)
         kling_simulator.finish()
-        saving.deliver(lambda: client.get_render(task_id), str(tmp_path / "fox.mp4"))
+        save(lambda: client.get_render(task_id), Target(str(tmp_path / "fox.mp4")))
     told = log.text + str([record.args for record in log.records])
     assert "hush" not in told
     assert "sign" not in told
@@ -146,7 +148,7 @@ def test_logs_of_a_whole_render_hold_neither_key_nor_signed_link(
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(fetching, "_PAUSES", (0.0, 0.0, 0.0))
 
 
 class TestForeignRequests:

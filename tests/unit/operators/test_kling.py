@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from task_runs import fired
 
-from airflow_provider_kling import saving
+from airflow_provider_kling import fetching
 from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
@@ -244,7 +244,7 @@ def test_being_killed_while_delivering_names_the_paid_render(
         operator.on_kill()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(saving, "deliver", killed)
+    monkeypatch.setattr(fetching, "ask_for_link", killed)
     with pytest.raises(KeyboardInterrupt):
         operator.execute_complete(task_run.context(), event=fired(deferred.trigger))
     (told,) = [line for line in logs.warnings if "Stopped" in line]

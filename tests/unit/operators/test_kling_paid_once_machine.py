@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from task_runs import RECORD, FakeTaskInstance, TaskDeferred, TaskRun, fired
 from workers import Steps, WorkersStore
 
-from airflow_provider_kling import saving
+from airflow_provider_kling import fetching
 from airflow_provider_kling._compat import AirflowRescheduleException
 from airflow_provider_kling.api import client, waiting
 from airflow_provider_kling.api.errors import KlingError
@@ -356,7 +356,7 @@ def kept_client(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(KlingTextToVideoOperator, "log", logging.getLogger(__name__))
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     monkeypatch.setattr(client, "_watchdog", lambda *_: nullcontext())
-    monkeypatch.setattr(saving, "_PAUSES", ())
+    monkeypatch.setattr(fetching, "_PAUSES", ())
     for name in ("MAX_REFUSED_KEYS", "MAX_QUESTIONS_WITHOUT_LINK"):
         monkeypatch.setattr(waiting, name, 2)
     yield kept

@@ -162,7 +162,7 @@ def test_a_render_without_a_video_fails_without_a_word_of_buying(
     assert type(failure.value) is getattr(exceptions, kind)
     assert isinstance(failure.value, AirflowFailException) is fails_for_good
     assert failure.value.task_id == bought
-    assert "This sensor buys nothing: a retry or a clear asks again." in str(failure.value)
+    assert "This task buys nothing: a retry or a clear asks again." in str(failure.value)
     assert "buys a new" not in str(failure.value)
     assert "pays nothing" not in str(failure.value)
     assert task_run.simulator.submits == 1
@@ -180,7 +180,7 @@ def test_soft_fail_skips_when_deferred(
 
 def test_a_render_nobody_knows_is_lost_in_the_end(task_run: TaskRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOST_AFTER", 0.05)
-    with pytest.raises(exceptions.RenderLost, match="This sensor buys nothing"):
+    with pytest.raises(exceptions.RenderLost, match="This task buys nothing"):
         _run(task_run, "nobody-knows-me")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -206,83 +205,6 @@ def test_expired_link_and_html(ask: Any, simulator: KlingSimulator) -> None:
     assert (expired.status_code, "<Code>AccessDenied" in expired.text) == (403, True)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html")
     assert ask("download").headers["content-type"] == "video/mp4"
-
-
-def received(url: str) -> tuple[httpx.Headers, bytes, Exception | None]:
-    """Return what arrived of a download, and what ended it."""
-    parts: list[bytes] = []
-    with httpx.Client(trust_env=False) as client, client.stream("GET", url) as answer:
-        try:
-            parts.extend(answer.iter_raw())
-        except httpx.TransportError as broken:
-            return answer.headers, b"".join(parts), broken
-        return answer.headers, b"".join(parts), None
-
-
-@pytest.fixture
-def link(caller: Any) -> str:
-    return str(caller.link())
-
-
-def test_torn(link: str, simulator: KlingSimulator) -> None:
-    _, whole, _ = received(link)
-    for fraction in (0.25, 0):
-        simulator.inject(faults.Torn(fraction), on="download")
-        headers, part, broken = received(link)
-        assert int(headers["content-length"]) == len(whole)
-        assert part == whole[: int(len(whole) * fraction)]
-        assert isinstance(broken, httpx.RemoteProtocolError)
-
-
-def test_wrong_length(link: str, simulator: KlingSimulator) -> None:
-    _, whole, _ = received(link)
-    simulator.inject(faults.WrongLength(+10), on="download")
-    headers, part, broken = received(link)
-    assert (int(headers["content-length"]), part) == (len(whole) + 10, whole)
-    assert isinstance(broken, httpx.RemoteProtocolError)
-    simulator.inject(faults.WrongLength(-10), on="download")
-    headers, part, broken = received(link)
-    assert (int(headers["content-length"]), part, broken) == (len(whole) - 10, whole[:-10], None)
-
-
-def test_framings(link: str, simulator: KlingSimulator) -> None:
-    _, whole, _ = received(link)
-    simulator.inject(faults.NoLength(), on="download")
-    simulator.inject(faults.Chunked(), on="download")
-    closed, chunked = received(link), received(link)
-    assert "content-length" not in closed[0]
-    assert "content-length" not in chunked[0]
-    assert chunked[0]["transfer-encoding"] == "chunked"
-    assert closed[1:] == chunked[1:] == (whole, None)
-
-
-def test_cut_behind_header(link: str, simulator: KlingSimulator) -> None:
-    _, whole, _ = received(link)
-    simulator.inject(faults.CutBehindHeader(), on="download")
-    headers, part, broken = received(link)
-    assert (int(headers["content-length"]), broken) == (len(part), None)
-    assert whole.startswith(part)
-    assert b"moov" in part
-    assert b"mdat" not in part
-
-
-def test_stall(link: str, simulator: KlingSimulator) -> None:
-    _, whole, _ = received(link)
-    simulator.inject(faults.Stall(0.5, 0.5), on="download")
-    began = time.perf_counter()
-    with httpx.Client(trust_env=False) as client, client.stream("GET", link) as answer:
-        parts = [(part, time.perf_counter() - began) for part in answer.iter_raw()]
-    gaps = [later - earlier for (_, earlier), (_, later) in pairwise(parts)]
-    assert max(gaps) > 0.4
-    early = parts[: gaps.index(max(gaps)) + 1]
-    assert b"".join(part for part, _ in early) == whole[: len(whole) // 2]
-    assert b"".join(part for part, _ in parts) == whole
-
-
-def test_redirected_download(link: str, simulator: KlingSimulator) -> None:
-    simulator.inject(faults.Redirect(link), on="download")
-    answer = httpx.get(link, follow_redirects=True, trust_env=False)
-    assert [r.status_code for r in (*answer.history, answer)] == [302, 200]
 
 
 def test_order_times_and_after(ask: Any, simulator: KlingSimulator) -> None:

@@ -1,0 +1,1 @@
+"""Kling renders to other places."""
