@@ -12,6 +12,8 @@ try:  # Airflow 3.2+
         TaskDeferralError,
         TaskDeferralTimeout,
     )
+
+    _WORKERS_ASK_ASYNC = True
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import (  # type: ignore[no-redef,attr-defined]
         AirflowException,
@@ -23,18 +25,31 @@ except ImportError:  # Airflow 3.1
         TaskDeferralTimeout,
     )
 
+    _WORKERS_ASK_ASYNC = False
+
 try:  # Airflow 3.2+
     from airflow.sdk.lineage import get_hook_lineage_collector
 except ImportError:  # Airflow 3.1
     from airflow.lineage.hook import get_hook_lineage_collector  # type: ignore[no-redef,import-not-found]
 
 
+def api_base_url() -> str:
+    """Where people find Airflow's API server, as the worker is told; a path of the same server when it is not told."""
+    try:
+        from airflow.sdk.configuration import conf  # Airflow 3.2+
+    except ImportError:
+        from airflow.configuration import conf
+    return str(conf.get("api", "base_url", fallback="/"))
+
+
 def must_block() -> bool:
-    """Whether connections can only be read blockingly: `dag.test()` lets a task talk to Airflow in no other way."""
+    """Whether connections can only be read blockingly: in `dag.test()`, and on a worker of Airflow 3.1."""
     from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import CommsDecoder
 
     comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    return comms is not None and not hasattr(comms, "asend")
+    is_stub = not _WORKERS_ASK_ASYNC and type(comms) is CommsDecoder  # the triggerer has its own kind
+    return comms is not None and (is_stub or not hasattr(comms, "asend"))
 
 
 __all__ = [
@@ -45,6 +60,7 @@ __all__ = [
     "AirflowSensorTimeout",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "api_base_url",
     "get_hook_lineage_collector",
     "must_block",
 ]

@@ -59,5 +59,6 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [_CONNECTION],
+        "extra-links": ["airflow_provider_kling.links.KlingVideoLink"],
         "cli": ["airflow_provider_kling.cli.get_kling_commands"],
     }

@@ -17,7 +17,7 @@ _A_DAY = 86400.0
 _SLASH = r"(?:\\?/|\\u002f)"
 _SIGNED = re.compile(rf"(https?:{_SLASH}{{2}}[^\s?]+)\?\S+", re.IGNORECASE)
 """A link with its query, also as it stands in JSON."""
-_TASK_ID = re.compile(r"[!-~]{1,200}")
+TASK_ID = re.compile(r"[!-~]{1,200}")
 """It goes into logs, XCom and the database: whatever is not plain and short is no id."""
 
 
@@ -69,7 +69,7 @@ class Answer:
         value = (self.json or {}).get("task_id")
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
-        found = _TASK_ID.fullmatch(str(value).strip())
+        found = TASK_ID.fullmatch(str(value).strip())
         return found and found[0]
 
     @cached_property

@@ -328,7 +328,7 @@ def open_video(
     # httpcore asks the socket for 64 KiB at a time, which costs as much CPU as all the rest of a download
     httpcore.HTTP11Connection.READ_NUM_BYTES = _GULP
     limits = httpx.Timeout(timeout, connect=_CONNECT_TIMEOUT)
-    trust_env = not is_loopback(_download_host(url))
+    trust_env = not is_loopback(download_host(url))
     with (
         httpx.Client(verify=ssl_context(), transport=transport, timeout=limits, trust_env=trust_env) as http,
         quiet(),
@@ -344,7 +344,7 @@ def open_video(
 
 def _follow(http: httpx.Client, url: str, have: int, etag: str | None) -> tuple[httpx.Response, Piece]:
     for _ in range(_MAX_REDIRECTS + 1):
-        host = _download_host(url)
+        host = download_host(url)
         response = http.send(http.build_request("GET", url, headers=range_headers(have, etag)), stream=True, auth=None)
         try:
             if piece := read_answer(response.status_code, dict(response.headers), have=have, etag=etag):
@@ -370,7 +370,7 @@ def _join(url: str, location: str) -> str:
     return location
 
 
-def _download_host(url: str) -> str:
+def download_host(url: str) -> str:
     """The host of a link that may be followed."""
     try:
         parts = urlsplit(url)

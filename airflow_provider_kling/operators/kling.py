@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_kling.links import KlingVideoLink, push_link
 from airflow_provider_kling.operators.checking import (
     REQUEST_FIELDS,
     check_complete,
@@ -61,6 +62,7 @@ class KlingTextToVideoOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (*REQUEST_FIELDS, "model", "save_to", "storage_conn_id", "kling_conn_id")
+    operator_extra_links = (KlingVideoLink(),)
     ui_color = "#e8e3f6"
 
     def __init__(
@@ -238,6 +240,7 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling.exceptions import submit_failed, waiting_failed
 
         if refusal.moderated:
+            self.render_id = refusal.moderated.task_id
             verdict = Verdict(Outcome.CONTENT_REJECTED, "an earlier attempt was told so")
             raise waiting_failed(verdict, str(refusal.moderated.task_id), retry=ledger.retry)
         earlier = "An earlier attempt submitted and did not learn or record the answer."
@@ -269,6 +272,8 @@ class KlingTextToVideoOperator(BaseOperator):
                 context["ti"].xcom_push(key="task_id", value=ledger.record.task_id)
             except Exception:
                 self.log.exception("Could not push task_id %s as XCom; the task goes on.", ledger.record.task_id)
+        if self.render_id:
+            push_link(self, context["ti"])
 
     def _pushed_id(self, context: Context) -> str | None:
         """What this attempt has pushed; the only memory before Airflow 3.3."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_kling._compat import AirflowSensorTimeout
+from airflow_provider_kling.links import KlingVideoLink, push_link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ class KlingRenderSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("kling_task_id", "kling_conn_id")
+    operator_extra_links = (KlingVideoLink(),)
     ui_color = "#e8e3f6"
 
     def __init__(
@@ -43,6 +45,7 @@ class KlingRenderSensor(BaseSensorOperator):
         self.kling_task_id = kling_task_id
         self.kling_conn_id = kling_conn_id
         self.deferrable = deferrable
+        self.render_id: str | None = None
 
     def execute(self, context: Context) -> Any:
         """Wait for the render.
@@ -57,7 +60,8 @@ class KlingRenderSensor(BaseSensorOperator):
         from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
         try:
-            task_id = self.kling_task_id = check_task_id(self.kling_task_id)
+            task_id = self.kling_task_id = self.render_id = check_task_id(self.kling_task_id)
+            push_link(self, context["ti"])
             self._hook().account()
         except (InvalidRequest, InvalidConnection) as error:
             raise submit_failed(error) from None
@@ -85,7 +89,7 @@ class KlingRenderSensor(BaseSensorOperator):
         """
         from airflow_provider_kling.triggers.kling import read_event
 
-        _, verdict = read_event(event)
+        self.render_id, verdict = read_event(event)
         return self._finish(verdict)
 
     def poke(self, context: Context) -> PokeReturnValue:

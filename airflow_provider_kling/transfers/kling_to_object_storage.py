@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_kling.links import KlingVideoLink, push_link
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +35,7 @@ class KlingToObjectStorageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("kling_task_id", "path", "storage_conn_id", "expected_duration", "kling_conn_id")
+    operator_extra_links = (KlingVideoLink(),)
     ui_color = "#e8e3f6"
 
     def __init__(
@@ -97,6 +100,7 @@ class KlingToObjectStorageOperator(BaseOperator):
         target = Target(self.path, self.storage_conn_id, "path")
         try:
             self.render_id = check_task_id(self.kling_task_id)
+            push_link(self, context["ti"])
             seconds = _seconds(self.expected_duration)
             self._hook().account()
             target.check()

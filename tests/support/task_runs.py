@@ -125,13 +125,22 @@ class FakeTaskInstance:
     first_reschedule_date: datetime | None = None
     xcom: dict[str, Any] = field(default_factory=dict)
     task: Any = None
+    dag_id: str = "films"
+    run_id: str = "test"
+    links: dict[str, str] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
+        if key.startswith("_link_"):  # Airflow's own: neither data for others nor a step that matters for money
+            self.links[key] = value
+            return
         self.journal.write(f"xcom {key}", lambda: self.xcom.__setitem__(key, json.loads(json.dumps(value))))
 
-    def xcom_pull(self, task_ids: str, *, key: str) -> Any:
-        """The values of all mapped tasks: a list, but a single one comes bare (as in Airflow 3.1 to 3.3)."""
+    def xcom_pull(self, task_ids: str, *, key: str, map_indexes: int | None = None) -> Any:
+        """Without `map_indexes` the values of all mapped tasks: a list, but a single one comes bare (Airflow 3.1+)."""
         assert task_ids == self.task_id
+        if map_indexes is not None:
+            assert map_indexes == self.map_index
+            return {**self.xcom, **self.links}.get(key)
         found = [ti.xcom[key] for ti in (self, *self.siblings) if key in ti.xcom]
         return found[0] if len(found) == 1 else found
 

@@ -82,16 +82,17 @@ def scenarios(
     down = faults.ErrorBody(status=503, reason="SERVICE_NOT_AVAILABLE", message="come back later")
     simulator.inject(down, on="submit", times=1, prompt="service_down")
     simulator.inject(faults.Drop(accept=True), on="submit", times=None, prompt="uncertain")
-    video = tmp_path_factory.mktemp("videos") / "deep" / "ok.mp4"
+    simulator.inject(faults.ExpiredLink(), on="download", times=4, prompt="not_saved")
+    videos = tmp_path_factory.mktemp("videos") / "deep"
     runs = {}
     for dag_id in SCENARIOS:
         airflow.wait_for_dag(dag_id)
         airflow.unpause(dag_id)
-        runs[dag_id] = _trigger(airflow, dag_id, {"save_to": str(video)} if dag_id == "ok" else None)
+        runs[dag_id] = _trigger(airflow, dag_id, {"save_to": str(videos / f"{dag_id}.mp4")})
     return runs
 
 
-def _trigger(airflow: LocalAirflow, dag_id: str, conf: dict[str, str] | None) -> str:
+def _trigger(airflow: LocalAirflow, dag_id: str, conf: dict[str, str]) -> str:
     """On a crowded machine SQLite may be locked for too long; Airflow then says 500, and nothing was started."""
     for _ in range(5):
         try:

@@ -12,6 +12,7 @@ import pytest
 import airflow_provider_kling
 
 NAME = "airflow_provider_kling"
+WEB = {"fastapi", "starlette"}
 HOME = Path(airflow_provider_kling.__file__).parent
 MODULES = {path: ".".join(path.relative_to(HOME.parent).with_suffix("").parts) for path in sorted(HOME.rglob("*.py"))}
 
@@ -60,7 +61,19 @@ def foreign(*parts: str) -> set[str]:
 
 
 def test_there_is_something_to_look_at() -> None:
-    for part in ("api", "hooks", "operators", "sensors", "transfers", "triggers", "simulator", "saving", "ledger"):
+    for part in (
+        "api",
+        "hooks",
+        "operators",
+        "sensors",
+        "transfers",
+        "triggers",
+        "simulator",
+        "saving",
+        "ledger",
+        "links",
+        "plugins",
+    ):
         assert known(part), part
 
 
@@ -82,8 +95,10 @@ def test_there_is_something_to_look_at() -> None:
         ("exceptions", ["api", "_compat"]),
         (
             "transfers",
-            ["api", "assets", "claims", "exceptions", "hooks", "manifest", "saving", "targets", "transfers"],
+            ["api", "assets", "claims", "exceptions", "hooks", "links", "manifest", "saving", "targets", "transfers"],
         ),
+        ("links", ["_compat"]),
+        ("plugins", ["api", "hooks", "links", "plugins"]),
     ],
 )
 def test_a_part_knows_only_its_own_circle(part: str, may_know: list[str]) -> None:
@@ -123,6 +138,16 @@ def test_nobody_knows_the_operators(part: str) -> None:
     assert knowing == set()
 
 
+def test_nobody_knows_the_pages_in_airflows_ui() -> None:
+    knowing = {module for module, names in IMPORTS.items() if any(within(name, "plugins") for name in names)}
+    assert {module for module in knowing if not within(module, "plugins")} == set()
+
+
+def test_only_the_pages_know_the_web_framework() -> None:
+    knowing = {module for module, names in IMPORTS.items() if {n.partition(".")[0] for n in names} & WEB}
+    assert {module for module in knowing if not within(module, "plugins")} == set()
+
+
 def test_only_tools_and_nothing_that_runs_in_production_knows_the_simulator() -> None:
     knowing = {module for module, names in IMPORTS.items() if any(within(name, "simulator") for name in names)}
     assert {module for module in knowing if not within(module, "simulator", "cli", "demo")} == set()
@@ -135,6 +160,7 @@ def test_only_tools_and_nothing_that_runs_in_production_knows_the_simulator() ->
         ("simulator", {"airflow", "httpx", "av", "PIL"}),
         ("api.client", {"airflow", "fsspec"}),
         ("provider_info", {"airflow", "httpx", "pydantic"}),
+        ("plugins.kling", WEB),
     ],
 )
 def test_importing_it_stays_cheap(module: str, stays_away: set[str]) -> None:

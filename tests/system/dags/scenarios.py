@@ -71,6 +71,13 @@ with DAG(dag_id="bad_key", schedule=None, default_args={**RETRYING, "kling_conn_
 with DAG(dag_id="sensor_times_out", schedule=None):
     KlingRenderSensor(task_id="wait", kling_task_id="00000000-0000-0000-0000-000000000001", timeout=6, soft_fail=True)
 
+with DAG(dag_id="not_saved", schedule=None):
+    KlingTextToVideoOperator(task_id="render", prompt="not_saved: a door", save_to="{{ dag_run.conf.save_to }}")
+
+with DAG(dag_id="linked", schedule=None, default_args={"duration": 3, "kling_conn_id": "kling_in_database"}):
+    KlingTextToVideoOperator.partial(task_id="mapped").expand(prompt=["linked: one", "linked: two"])
+    KlingTextToVideoOperator(task_id="on_worker", prompt="linked: three", deferrable=False)
+
 with DAG(dag_id="crowd", schedule=None, max_active_tasks=32, default_args=RETRYING):
 
     @task
