@@ -14,7 +14,7 @@ WRONG_KEY = "sk_wrong_and_nowhere_either_4712"
 SCENARIOS = (
     "ok", "on_worker", "no_xcom", "fails_once", "moderated_input", "moderated_output", "times_out",
     "execution_times_out", "rate_limited", "service_down", "uncertain", "bad_input", "bad_key", "sensor_times_out",
-    "not_saved",
+    "not_saved", "same_target",
 )  # fmt: skip
 """Started together, so that their waiting times overlap."""
 

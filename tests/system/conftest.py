@@ -7,7 +7,7 @@ import shutil
 import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from runs import KEY, SCENARIOS, WRONG_KEY
@@ -17,9 +17,10 @@ from airflow_provider_kling.demo.rest import RestError
 from airflow_provider_kling.simulator import KlingSimulator, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -82,23 +83,24 @@ def scenarios(
     down = faults.ErrorBody(status=503, reason="SERVICE_NOT_AVAILABLE", message="come back later")
     simulator.inject(down, on="submit", times=1, prompt="service_down")
     simulator.inject(faults.Drop(accept=True), on="submit", times=None, prompt="uncertain")
-    simulator.inject(faults.ExpiredLink(), on="download", times=4, prompt="not_saved")
+    simulator.inject(faults.Html(), on="download", times=3, prompt="not_saved")
     videos = tmp_path_factory.mktemp("videos") / "deep"
     runs = {}
     for dag_id in SCENARIOS:
         airflow.wait_for_dag(dag_id)
-        airflow.unpause(dag_id)
-        runs[dag_id] = _trigger(airflow, dag_id, {"save_to": str(videos / f"{dag_id}.mp4")})
+        _insist(lambda dag_id=dag_id: airflow.unpause(dag_id))  # type: ignore[misc]
+        conf = {"save_to": str(videos / f"{dag_id}.mp4")}
+        runs[dag_id] = _insist(lambda dag_id=dag_id, conf=conf: airflow.trigger(dag_id, conf))  # type: ignore[misc]
     return runs
 
 
-def _trigger(airflow: LocalAirflow, dag_id: str, conf: dict[str, str]) -> str:
-    """On a crowded machine SQLite may be locked for too long; Airflow then says 500, and nothing was started."""
+def _insist(ask: Callable[[], T]) -> T:
+    """On a crowded machine SQLite may be locked for too long; Airflow then says 500, and nothing was done."""
     for _ in range(5):
         try:
-            return airflow.trigger(dag_id, conf)
+            return ask()
         except RestError as error:
             if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             time.sleep(2)
-    return airflow.trigger(dag_id, conf)
+    return ask()

@@ -152,3 +152,16 @@ def test_a_refused_key_fails_without_a_retry(finish: Finish, bought: Bought) -> 
 
 def test_a_sensor_that_times_out_softly_is_skipped(finish: Finish) -> None:
     assert finish("sensor_times_out").task("wait")["state"] == "skipped"
+
+
+def test_two_mapped_tasks_that_would_write_one_object_are_told_before_the_second_buys(
+    finish: Finish, bought: Bought
+) -> None:
+    run = finish("same_target")
+    assert run.state == "failed"
+    assert bought("same_target") == 1
+    states = {ti["state"]: ti["map_index"] for ti in run.airflow.task_instances(run.dag_id, run.run_id)}
+    assert set(states) == {"success", "failed"}
+    log = run.airflow.logs(run.dag_id, run.run_id, "render", 1, states["failed"])
+    assert f"the mapped task {states['success']} of this run writes there too" in log
+    assert "Nothing was sent or paid" in log

@@ -74,6 +74,11 @@ with DAG(dag_id="sensor_times_out", schedule=None):
 with DAG(dag_id="not_saved", schedule=None):
     KlingTextToVideoOperator(task_id="render", prompt="not_saved: a door", save_to="{{ dag_run.conf.save_to }}")
 
+with DAG(dag_id="same_target", schedule=None):
+    KlingTextToVideoOperator.partial(
+        task_id="render", save_to="{{ dag_run.conf.save_to }}", max_active_tis_per_dagrun=1
+    ).expand(prompt=["same_target: one", "same_target: two"])
+
 with DAG(dag_id="linked", schedule=None, default_args={"duration": 3, "kling_conn_id": "kling_in_database"}):
     KlingTextToVideoOperator.partial(task_id="mapped").expand(prompt=["linked: one", "linked: two"])
     KlingTextToVideoOperator(task_id="on_worker", prompt="linked: three", deferrable=False)
