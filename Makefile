@@ -5,6 +5,8 @@ AIRFLOW ?= 3.3
 VENV := .venv$(if $(filter-out 3.3,$(AIRFLOW)),/airflow-$(AIRFLOW))
 CONSTRAINTS := constraints/constraints-$(AIRFLOW).txt
 BIN := $(VENV)/bin
+STORES := .venv/stores
+AZURITE := azurite@3.35.0
 
 # A prompt may hold quotes, $ and anything else: `value` leaves it as it is, and no shell ever reads it.
 export KLING_DEMO_PROMPT := $(or $(value PROMPT),$(value KLING_DEMO_PROMPT))
@@ -16,7 +18,7 @@ unexport PROMPT DURATION ASPECT_RATIO SOUND KEEP
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint build constraints clean
+.PHONY: help demo test faults stores lint build constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +31,11 @@ test: $(VENV)/.installed-dev ## the test-suite [ARGS="-k name" AIRFLOW=3.1]
 
 faults: $(VENV)/.installed-dev ## the whole fault table, in a real Airflow on PostgreSQL [ARGS="-k clear"]
 	@exec $(BIN)/python -m pytest -q tests/faults --all-events $(ARGS)
+
+stores: ## videos into real object stores: S3, Google Cloud Storage, Azure (npm brings its server) [ARGS="-k s3"]
+	@$(MAKE) --no-print-directory VENV=$(STORES) CONSTRAINTS=constraints/constraints-stores.txt \
+	  $(STORES)/.installed-dev,stores $(STORES)/bin/azurite-blob
+	@exec $(STORES)/bin/python -m pytest -q tests/stores $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(BIN)/ruff check .
@@ -49,6 +56,11 @@ $(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) $(BIN)/python
 	@echo "Installing Airflow $(AIRFLOW) and this provider into $(VENV) (takes a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]" -c $(CONSTRAINTS)
 	@touch $@
+
+$(STORES)/bin/azurite-blob: $(STORES)/bin/python
+	@if command -v npm >/dev/null; then \
+	  npm install --silent --no-fund --no-audit --global --prefix $(STORES) $(AZURITE); \
+	else echo "There is no npm: the tests with Azure are skipped."; fi
 
 # A Python must run, not only be there (version managers leave dead shims), and be able to make a venv.
 PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)

@@ -1,12 +1,18 @@
 #!/bin/sh
-# Write constraints-<minor>.txt: what pip chooses today for one Airflow minor and all our extras.
+# Write constraints-<minor>.txt: what pip chooses today for one Airflow minor and what `make test` needs; with "stores"
+# constraints-stores.txt, for `make stores` too (object stores bring hundreds of packages, which limit each other).
 #
-#   constraints/update.sh 3.3 [python3.11]
+#   constraints/update.sh 3.3 [stores] [python3.11]
 #
 # Freeze on the oldest Python we support: the newest releases that run there run on the newer ones too.
 set -eu
 
 minor=$1
+name=$minor extras=dev
+if [ "${2:-}" = stores ]; then
+  name=stores extras=dev,stores
+  shift
+fi
 python=${2:-python3.11}
 here=$(cd "$(dirname "$0")" && pwd)
 venv=$(mktemp -d)
@@ -21,14 +27,14 @@ esac
 "$python" -m venv "$venv"
 "$venv/bin/pip" install --quiet --upgrade pip
 # shellcheck disable=SC2086  # empty means: no argument
-"$venv/bin/pip" install --quiet "apache-airflow==$minor.*" "$here/..[dev]" $but
+"$venv/bin/pip" install --quiet "apache-airflow==$minor.*" "$here/..[$extras]" $but
 "$venv/bin/pip" check
 
 release=$("$venv/bin/python" -c 'from importlib.metadata import version; print(version("apache-airflow"))')
 version=$("$venv/bin/python" -c 'import platform; print(platform.python_version())')
 {
-  echo "# Apache Airflow $release with airflow-provider-kling[dev]."
-  echo "# Frozen on Python $version, $(date -u +%Y-%m-%d), by constraints/update.sh $minor."
+  echo "# Apache Airflow $release with airflow-provider-kling[$extras]."
+  echo "# Frozen on Python $version, $(date -u +%Y-%m-%d), by constraints/update.sh for $name."
   "$venv/bin/pip" freeze --exclude airflow-provider-kling | grep -v ' @ ' | LC_ALL=C sort -f
-} >"$here/constraints-$minor.txt.new"
-mv "$here/constraints-$minor.txt.new" "$here/constraints-$minor.txt"
+} >"$here/constraints-$name.txt.new"
+mv "$here/constraints-$name.txt.new" "$here/constraints-$name.txt"
