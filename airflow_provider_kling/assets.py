@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -12,6 +13,8 @@ from airflow_provider_kling.manifest import NO_LINK
 from airflow_provider_kling.saving import publish_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.sdk import BaseHook, BaseOperator, Context
 
     from airflow_provider_kling.targets import Target
@@ -32,17 +35,24 @@ def hand_on(context: Context, operator: BaseOperator, hook: BaseHook, manifest: 
     """
     from airflow.sdk import Asset, AssetAlias
 
-    try:
-        extra = asset_extra(manifest)
-        for outlet in operator.outlets:
+    extra = asset_extra(manifest)
+    for outlet in operator.outlets:
+        with _tolerating(f"the asset event of {outlet!r}"):
             event = context["outlet_events"][outlet]
             if isinstance(outlet, AssetAlias):
                 event.add(Asset(target.uri), extra=extra)
             else:
                 event.extra.update(extra)
+    with _tolerating("its lineage"):
         get_hook_lineage_collector().add_output_asset(context=hook, uri=target.uri, asset_extra=extra)
+
+
+@contextlib.contextmanager
+def _tolerating(what: str) -> Iterator[None]:
+    try:
+        yield
     except Exception:
-        log.exception("The video is saved, but its asset event or lineage could not be given in full.")
+        log.exception("The video is saved, but %s could not be given.", what)
 
 
 def asset_extra(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -59,9 +69,10 @@ def asset_extra(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_manifest(manifest: dict[str, Any], target: Target) -> None:
-    """Write the manifest beside the object, without the link, which dies within the hour.
+    """Write the manifest beside the object, without the link, which dies within the hour; or log why not.
 
     :param manifest: of the video
     :param target: where the video is
     """
-    publish_text(json.dumps(manifest | NO_LINK, indent=2, ensure_ascii=False) + "\n", target.beside(".json"))
+    with _tolerating(f"its manifest {target.name}.json"):
+        publish_text(json.dumps(manifest | NO_LINK, indent=2, ensure_ascii=False) + "\n", target.beside(".json"))

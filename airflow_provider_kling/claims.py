@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.targets import InvalidPath
@@ -29,7 +30,7 @@ def claim(context: Context, target: Target) -> None:
     mine = ti.map_index
     if mine is None or mine < 0:
         return
-    key = f"kling_target_{hashlib.sha256(target.name.encode()).hexdigest()[:16]}"
+    key = f"kling_target_{hashlib.sha256(_place(target).encode('utf-8', 'replace')).hexdigest()[:16]}"
     try:
         ti.xcom_push(key=key, value=mine)
         found = ti.xcom_pull(task_ids=ti.task_id, key=key)
@@ -42,3 +43,12 @@ def claim(context: Context, target: Target) -> None:
             f"{target}: the mapped task {others[0]} of this run writes there too, and one video would replace the "
             "other; put {{ task_instance.map_index }} or another part of its own into it"
         )
+
+
+def _place(target: Target) -> str:
+    """One word for all spellings of a place."""
+    if target.local:
+        return os.path.realpath(target.local)
+    scheme, _, rest = target.path.partition("://")
+    same = {"s3a": "s3", "gcs": "gs", "abfss": "abfs"}
+    return f"{same.get(scheme.lower(), scheme.lower())}://{rest}"

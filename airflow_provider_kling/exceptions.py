@@ -157,6 +157,11 @@ _FETCH = (
     "new render."
 )
 _HANDED_OUT = "A retry asks for it again and pays nothing; a clear buys a new render, as on_clear='render'."
+_AGAIN: dict[bool | None, str] = {
+    True: _HANDED_OUT,
+    False: "A retry or a clear asks for it again and pays nothing, as on_clear='reuse'.",
+    None: _FETCH,
+}
 _WAIT_FACES: dict[Outcome, tuple[type[KlingException], str, str]] = {
     Outcome.FAILED: (RenderFailed, "failed", f"The API does not say whether it is charged. {_NEW}"),
     Outcome.CONTENT_REJECTED: (
@@ -220,16 +225,16 @@ def waiting_failed(verdict: Verdict, task_id: str | None, *, retry: Retry) -> Kl
 
 
 def not_delivered(
-    error: errors.KlingError, task_id: str, *, retry: Retry, clear_buys: bool = False
+    error: errors.KlingError, task_id: str, *, retry: Retry, clear_buys: bool | None = None
 ) -> VideoUnavailable:
     """The Airflow face of a finished render whose video could not be fetched or stored.
 
     :param error: what went wrong
     :param task_id: the render
     :param retry: what another attempt of this task would do
-    :param clear_buys: whether a clear buys a new render; default False
+    :param clear_buys: whether a clear buys a new render; default None: only if the API has forgotten this one
     """
-    money = _in_words_of(retry, f"It is rendered and paid. {_HANDED_OUT if clear_buys else _FETCH}")
+    money = _in_words_of(retry, f"It is rendered and paid. {_AGAIN[clear_buys]}")
     return VideoUnavailable(
         f"The video of render {task_id} was not delivered: {error.message.rstrip('.')}. {money}",
         task_id=task_id,

@@ -187,6 +187,8 @@ class _Part:
                 elif self.size:
                     log.info("Going on at byte %s.", f"{self.size:,}")
                 self._etag = video.piece.etag
+                if self.size and self._total is not None and video.piece.total not in {None, self._total}:
+                    raise OtherVideo(f"the file host announced {self._total} bytes, and now {video.piece.total}")
                 if video.piece.total is not None or not self.size:  # a part need not tell what is known
                     self._total = video.piece.total
                 self._check_room()

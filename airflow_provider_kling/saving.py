@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PREFIX, _VIDEO, _TEXT = ".kling-", "video.mp4", "text"
+_PREFIX, _VIDEO, _TEXT = ".kling-part-", "video.mp4.part", "text.part"
 _ABANDONED = 86400.0
 """Seconds after which a folder of ours belongs to a worker that was killed: no download takes so long."""
 
@@ -114,7 +114,7 @@ def _folder(target: Target) -> Iterator[Path]:
     parent = Path(target.local.parent if target.local else tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     _sweep(parent)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

@@ -8,7 +8,9 @@ object when it breaks, because closing such a stream completes the upload.)
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import inspect
 import logging
 import os
 import re
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_kling._compat import AirflowNotFoundException
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from airflow.sdk import ObjectStoragePath
@@ -35,6 +38,8 @@ _PACKAGES = {
 }
 _CHATTY = ("azure.core.pipeline.policies.http_logging_policy",)
 """Loggers that fill the task's log with a page of headers per request at INFO."""
+_UPLOAD_SECONDS = 3600.0
+"""A store that falls silent would be waited for without end."""
 _CHUNK = 8 << 20
 _S3: dict[str, Any] = {"chunksize": _CHUNK, "max_concurrency": 2}
 _GS: dict[str, Any] = {"chunksize": _CHUNK}
@@ -90,7 +95,7 @@ class Target:
     @property
     def uri(self) -> str:
         """How an asset names it."""
-        return self.local.as_uri() if self.local else self.path
+        return self.local.as_uri() if self.local else self.path.replace("#", "%23").replace("?", "%3F")
 
     def beside(self, suffix: str) -> Target:
         """The file of the same name with something more at its end.
@@ -155,6 +160,8 @@ class Target:
         except Exception as error:
             raise InvalidPath(f"{self}: can't be opened ({type(error).__name__}: {error})") from error
         if _scheme(self.path) in _COMPLETES_UPLOADS:
+            if not store.path.strip("/").partition("/")[2]:
+                raise InvalidPath(f"{self}: names a bucket only; add the object's name")
             self._check_bucket(store)
 
     def publish(self, file: Path, *, overwrite: bool = True) -> None:
@@ -169,13 +176,17 @@ class Target:
         if self.local:
             _move(file, self.local, overwrite=overwrite)
         else:
-            self._upload(file)
+            self._upload(file, overwrite=overwrite)
 
-    def _upload(self, file: Path) -> None:
+    def _upload(self, file: Path, *, overwrite: bool) -> None:
         target = self._remote()
         options = _COMPLETES_UPLOADS.get(_scheme(self.path))
         if options is not None:
-            target.fs.put_file(str(file), target.path, **options)
+            options = {**options, **({} if overwrite else _refusing(target, options)), "timeout": _UPLOAD_SECONDS}
+            try:
+                target.fs.put_file(str(file), target.path, **options)
+            except FileExistsError:
+                raise AlreadyThere from None
             _check_size(target, target.path, file)
             return
         folder, _, name = target.path.rpartition("/")
@@ -222,6 +233,8 @@ class Target:
             is_folder = local.is_dir()
         except OSError as error:
             raise InvalidPath(f"{self}: its folder can't be made or used ({error.strerror})") from None
+        if local.exists() and not is_folder and not local.is_file():
+            raise InvalidPath(f"{self}: is a device, pipe or socket, which a video would replace")
         if is_folder or not os.access(local.parent, os.W_OK):
             raise InvalidPath(f"{self}: {'is a folder' if is_folder else 'its folder is not writable'}")
 
@@ -234,6 +247,7 @@ class Target:
         for name in _CHATTY:
             if not (chatty := logging.getLogger(name)).level:  # left alone when the user has set one
                 chatty.setLevel(logging.WARNING)
+        self._check_connection()
         scheme = _scheme(self.path)  # in lower case: older releases of universal-pathlib know no other
         return ObjectStoragePath(scheme + self.path[len(scheme) :], conn_id=self.conn_id)
 
@@ -256,10 +270,24 @@ def check_path(path: str, *, field: str = "save_to") -> None:
     if path.endswith(("/", "\\")):
         raise InvalidPath(f"{told}: is a folder; name the file, such as {path}video.mp4")
     scheme = _scheme(path)
+    if scheme == "file" and path[7:8] not in {"/", "~"}:
+        raise InvalidPath(f"{told}: names a host; write file:///folder/video.mp4 or a plain path")
+    if not scheme and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:{1,2}[/A-Za-z]", path):
+        raise InvalidPath(f"{told}: looks like a URL, but has no ://")
+    if re.match(r"[^/]*://[^/@]*:[^/@]*@", path):
+        raise InvalidPath(f"{field}: has a password in its URL; put it into the Airflow connection of storage_conn_id")
     if scheme in _READ_ONLY:
         raise InvalidPath(f"{told}: {scheme} can't be written to; use a local path, s3://, gs:// or abfs://")
     if scheme and scheme != "file" and not _is_known(scheme):
         raise InvalidPath(f"{told}: unknown scheme {scheme!r}; use a local path, file://, s3://, gs:// or abfs://")
+
+
+def _refusing(target: ObjectStoragePath, options: dict[str, Any]) -> dict[str, Any]:
+    """What makes the store itself refuse to replace an object: a look beforehand is old when the upload is done."""
+    if "overwrite" in options:
+        return {"overwrite": False}
+    known = inspect.signature(getattr(target.fs, "_put_file", target.fs.put_file)).parameters
+    return {"mode": "create"} if "mode" in known else {}  # older releases of s3fs and gcsfs can't
 
 
 def _move(file: Path, to: Path, *, overwrite: bool) -> None:
@@ -270,10 +298,25 @@ def _move(file: Path, to: Path, *, overwrite: bool) -> None:
         except FileExistsError:
             raise AlreadyThere from None
         except OSError:  # a file system without hard links
-            file.replace(to)
+            with _locked(to.parent):
+                if os.path.lexists(to):
+                    raise AlreadyThere from None
+                file.replace(to)
     else:
         file.replace(to)
-    _sync(to.parent)
+    with contextlib.suppress(PermissionError):  # a folder may be writable and not readable; the file is there
+        _sync(to.parent)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems can't
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sync(path: Path) -> None:

@@ -20,7 +20,7 @@ import httpx
 from airflow_provider_kling import __version__
 from airflow_provider_kling.api.account import Account, is_loopback
 from airflow_provider_kling.api.answers import Answer
-from airflow_provider_kling.api.downloads import Piece, range_headers, read_answer
+from airflow_provider_kling.api.downloads import Piece, range_headers, read_answer, unpacked
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
     InvalidConnection,
@@ -332,12 +332,13 @@ def open_video(
     with (
         httpx.Client(verify=ssl_context(), transport=transport, timeout=limits, trust_env=trust_env) as http,
         quiet(),
-        _watchdog(http, MAX_DOWNLOAD_SECONDS),
     ):
         try:
-            response, piece = _follow(http, url, have, etag)
-            with contextlib.closing(response):
-                yield Download(piece, iter(()) if piece.ends else response.iter_bytes())
+            with _watchdog(http, 2 * timeout):  # headers that drip in are no answer
+                response, piece = _follow(http, url, have, etag)
+            with contextlib.closing(response), _watchdog(http, MAX_DOWNLOAD_SECONDS):
+                coding = response.headers.get("content-encoding", "identity")
+                yield Download(piece, iter(()) if piece.ends else unpacked(response.iter_raw(), coding))
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, RuntimeError) as error:
             raise VideoUnavailable(f"the download broke off ({type(error).__name__})") from None
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.api.errors import VideoUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+_MOST_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,31 @@ def read_answer(status: int, headers: Mapping[str, str], *, have: int, etag: str
     if first != have or not plain or named not in {"", etag}:
         raise OtherVideo("the file host sent a part that does not continue the download")
     return Piece(start=have, total=total, etag=etag)
+
+
+def unpacked(chunks: Iterator[bytes], coding: str) -> Iterator[bytes]:
+    """The bytes of a body that was packed although that was not asked for, in pieces that memory can hold.
+
+    :param chunks: as they come
+    :param coding: the answer's Content-Encoding
+    :raises VideoUnavailable: a coding that is not known, or a packed body that ends too early
+    """
+    if coding in {"", "identity"}:
+        yield from chunks
+        return
+    if coding not in {"gzip", "x-gzip"}:
+        raise VideoUnavailable(f"the file host packs the video as {coding[:40]!r}")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        for chunk in chunks:
+            rest = chunk
+            while rest and not unpacker.eof:
+                yield unpacker.decompress(rest, _MOST_AT_ONCE)
+                rest = unpacker.unconsumed_tail
+    except zlib.error:
+        raise VideoUnavailable("the file host packs the video as gzip, and it can't be unpacked") from None
+    if not unpacker.eof:
+        raise VideoUnavailable("the packed video ended too early")
 
 
 def _content_range(value: str) -> tuple[int | None, int | None]:

@@ -84,6 +84,8 @@ def check_complete(
         account = hook.account()
         if target := target_of(operator):
             target.check()
+            if operator.write_manifest:
+                target.beside(".json").check()
             claim(context, target)
     except (errors.InvalidRequest, errors.InvalidConnection, InvalidPath) as error:
         mistake = str(error).rstrip(".")
@@ -109,7 +111,10 @@ def _at_stake(bought: Record, *, buys_anew: bool) -> str | None:
                 "pays nothing; changed request fields buy a new one."
             )
         case Phase.RENDERED:
-            return f"{render} is rendered and paid. Once this is mended, a retry fetches it and pays nothing."
+            return (
+                f"{render} is rendered and paid. Once this is mended, a retry fetches it and pays nothing; so does a "
+                "clear, unless the API has forgotten it."
+            )
         case Phase.DONE if not buys_anew:
             return f"{render} was delivered before. Once this is mended, a retry hands it out again and pays nothing."
     return None

@@ -63,7 +63,8 @@ def deliver(
         if target and operator.write_manifest:
             write_manifest(manifest, target)
     except VideoUnavailable as error:
-        clear_buys = bool(ledger.record and ledger.record.phase is Phase.DONE and operator.on_clear == "render")
+        delivered = ledger.record and ledger.record.phase is Phase.DONE
+        clear_buys = operator.on_clear == "render" if delivered else None
         raise not_delivered(error, task_id, retry=ledger.retry, clear_buys=clear_buys) from error.__cause__
     ledger.advance(Phase.DONE, manifest=manifest | NO_LINK)
     if target:
@@ -100,6 +101,8 @@ def deliver_again(
     operator.log.info("Render %s was delivered before: delivering it again, free.", task_id)
     target = target_of(operator)
     if target is None or not _is_saved(manifest, target):
+        if manifest.get("saved_to"):
+            operator.log.info("It was saved to %s before.", manifest["saved_to"])
         return deliver(operator, hook, context, ledger, task_id=task_id, request=request)
     hand_on(context, operator, hook, manifest, target)
     try:

@@ -124,6 +124,7 @@ class KlingTextToVideoOperator(BaseOperator):
         :returns: the manifest
         :raises KlingException: one of `airflow_provider_kling.exceptions`
         """
+        from airflow_provider_kling.exceptions import VideoUnavailable
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, reconsider
         from airflow_provider_kling.operators.delivery import deliver_again
         from airflow_provider_kling.operators.purchase import buy
@@ -132,7 +133,11 @@ class KlingTextToVideoOperator(BaseOperator):
         refusal = self._decide(ledger, fingerprint="")
         if isinstance(refusal, Refuse):  # whatever the inputs are: nobody may hear first that nothing was paid
             self._refuse(refusal, ledger)
-        request, fingerprint = check_complete(self, hook, context, ledger.record, cleared=ledger.cleared)
+        try:
+            request, fingerprint = check_complete(self, hook, context, ledger.record, cleared=ledger.cleared)
+        except VideoUnavailable:  # a paid render is at stake: its id is needed now
+            self._push(context, ledger)
+            raise
         decision = self._decide(ledger, fingerprint=fingerprint)
         assert not isinstance(decision, Refuse)
         if isinstance(decision, Reuse):

@@ -90,6 +90,7 @@ def _pushed_link(asked: VideoAddress) -> VideoAddress | None:
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
+    from sqlalchemy.exc import SQLAlchemyError
 
     query = select(XComModel.value).where(
         XComModel.dag_id == asked.dag_id,
@@ -98,8 +99,11 @@ def _pushed_link(asked: VideoAddress) -> VideoAddress | None:
         XComModel.map_index == asked.map_index,
         XComModel.key == KlingVideoLink().xcom_key,
     )
-    with create_session(scoped=False) as session:
-        return VideoAddress.read(str(session.scalar(query)))
+    try:
+        with create_session(scoped=False) as session:
+            return VideoAddress.read(str(session.scalar(query)))
+    except (SQLAlchemyError, OverflowError):  # ids that no database would take
+        return None
 
 
 class _ServerHook(KlingHook):

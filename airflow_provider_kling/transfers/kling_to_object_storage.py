@@ -104,6 +104,8 @@ class KlingToObjectStorageOperator(BaseOperator):
             seconds = _seconds(self.expected_duration)
             self._hook().account()
             target.check()
+            if self.write_manifest:
+                target.beside(".json").check()
             claim(context, target)
         except (InvalidRequest, InvalidConnection) as error:
             raise submit_failed(error) from None

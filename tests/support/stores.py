@@ -146,7 +146,11 @@ class S3(Server):
             "conn_type": "aws",
             "login": "testing",
             "password": "testing",
-            "extra": {"endpoint_url": self.endpoint, "region_name": "us-east-1"},
+            "extra": {
+                "endpoint_url": self.endpoint,
+                "region_name": "us-east-1",
+                "config_kwargs": {"read_timeout": 120},  # it takes its time to join the parts of a large object
+            },
         }
 
     def create(self, bucket: str) -> None:

@@ -52,11 +52,22 @@ def test_all_of_many_but_the_first_are_told(task_run: TaskRun) -> None:
             claim(other, TARGET)
 
 
-def test_two_spellings_of_one_file_are_one(task_run: TaskRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{here}/fox.mp4", "file://{here}/fox.mp4"),
+        ("{here}/fox.mp4", "{here}/sub/../fox.mp4"),
+        ("{here}/fox.mp4", "{here}/link/fox.mp4"),
+        ("s3://bucket/fox.mp4", "s3a://bucket/fox.mp4"),
+        ("gs://bucket/fox.mp4", "GCS://bucket/fox.mp4"),
+    ],
+)
+def test_two_spellings_of_one_place_are_one(task_run: TaskRun, tmp_path: Path, one: str, other: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
     first, second = mapped(task_run, 2)
-    claim(first, Target(f"{tmp_path}/fox.mp4"))
+    claim(first, Target(one.format(here=tmp_path)))
     with pytest.raises(InvalidPath, match="mapped task 0"):
-        claim(second, Target(f"file://{tmp_path}/fox.mp4"))
+        claim(second, Target(other.format(here=tmp_path)))
 
 
 def test_one_that_claims_again_in_a_retry_finds_only_itself(task_run: TaskRun) -> None:

@@ -190,44 +190,50 @@ class TestSweeping:
             os.utime(path, times=(0, time.time() - age))
         return place
 
-    @pytest.mark.parametrize("files", [(), ("video.mp4",), ("text",)])
+    @pytest.mark.parametrize("files", [(), ("video.mp4.part",), ("text.part",)])
     def test_old_ones_of_ours_are_removed(
         self, fox: Path, folder: Path, object_store: Store, files: tuple[str]
     ) -> None:
         for parent, target in ((fox.parent, str(fox)), (folder, URL)):
-            self.left(parent / ".kling-abc", self.OLD, *files)
+            self.left(parent / ".kling-part-abc", self.OLD, *files)
             save(lambda: DONE, Target(target))
-            assert not (parent / ".kling-abc").exists()
+            assert not (parent / ".kling-part-abc").exists()
 
     def test_young_ones_may_belong_to_a_worker_that_is_alive(self, fox: Path) -> None:
-        kept = self.left(fox.parent / ".kling-abc", self.YOUNG, "video.mp4")
-        growing = self.left(fox.parent / ".kling-def", self.OLD, "video.mp4")
-        (growing / "video.mp4").write_bytes(b"more of it")
+        kept = self.left(fox.parent / ".kling-part-abc", self.YOUNG, "video.mp4.part")
+        growing = self.left(fox.parent / ".kling-part-def", self.OLD, "video.mp4.part")
+        (growing / "video.mp4.part").write_bytes(b"more of it")
         os.utime(growing, times=(0, 0))
         save(lambda: DONE, Target(str(fox)))
         assert sorted(fox.parent.iterdir()) == [kept, growing, fox]
 
     @pytest.mark.parametrize(
-        ("name", "files"), [(".kling-settings", ("keys", "video.mp4")), ("clips", ("video.mp4",)), (".kling", ())]
+        ("name", "files"),
+        [
+            (".kling-part-time", ("keys", "video.mp4.part")),
+            (".kling-part-x", ("video.mp4",)),
+            ("clips", ("video.mp4",)),
+            (".kling", ()),
+        ],
     )
     def test_what_others_have_is_left(self, fox: Path, name: str, files: tuple[str]) -> None:
         kept = self.left(fox.parent / name, self.OLD, *files)
-        (fox.parent / ".kling-file").touch()
-        os.utime(fox.parent / ".kling-file", times=(0, 0))
-        (fox.parent / ".kling-link").symlink_to(kept)
+        (fox.parent / ".kling-part-file").touch()
+        os.utime(fox.parent / ".kling-part-file", times=(0, 0))
+        (fox.parent / ".kling-part-link").symlink_to(kept)
         save(lambda: DONE, Target(str(fox)))
         assert len(list(kept.iterdir())) == len(files)
-        assert (fox.parent / ".kling-file").exists()
+        assert (fox.parent / ".kling-part-file").exists()
 
     def test_a_sweep_that_fails_fails_nothing(self, fox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rmtree: Callable[..., Any] = shutil.rmtree
 
         def refuse(path: Any, *args: Any, **kwargs: Any) -> None:
-            if Path(path).name == ".kling-abc":
+            if Path(path).name == ".kling-part-abc":
                 raise PermissionError
             rmtree(path, *args, **kwargs)
 
-        self.left(fox.parent / ".kling-abc", self.OLD)
+        self.left(fox.parent / ".kling-part-abc", self.OLD)
         monkeypatch.setattr(shutil, "rmtree", refuse)
         save(lambda: DONE, Target(str(fox)))
         assert fox.read_bytes() == FILM

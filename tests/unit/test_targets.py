@@ -55,6 +55,10 @@ class TestPaths:
             ("HTTPS://example.com/fox.mp4", "https can't be written to"),
             ("data://fox.mp4", "data can't be written to"),
             ("nosuch://bucket/fox.mp4", "unknown scheme 'nosuch'; use a local path"),
+            ("file://nas/fox.mp4", "names a host; write file:///folder/video.mp4"),
+            ("file:/tmp/fox.mp4", "looks like a URL, but has no ://"),
+            ("s3:/bucket/fox.mp4", "looks like a URL, but has no ://"),
+            ("simplecache::s3://bucket/fox.mp4", "looks like a URL, but has no ://"),
         ],
     )
     def test_one_that_can_not_work_is_told_with_field_value_and_fix(self, path: Any, words: str) -> None:
@@ -65,6 +69,15 @@ class TestPaths:
         with pytest.raises(InvalidPath) as refused_again:
             Target(path, field="path").check()
         assert str(refused_again.value) == str(refused.value)
+
+    def test_a_password_in_the_url_is_refused_and_not_repeated(self) -> None:
+        with pytest.raises(InvalidPath, match="has a password in its URL") as told:
+            check_path("s3://user:hunter2@bucket/fox.mp4")
+        assert "hunter2" not in str(told.value)
+
+    def test_a_device_is_not_replaced(self) -> None:
+        with pytest.raises(InvalidPath, match="is a device, pipe or socket"):
+            Target("/dev/null").check()
 
     def test_a_folder_that_is_missing_is_made_before_money_is_spent(self, tmp_path: Path) -> None:
         Target(str(tmp_path / "a" / "b" / "fox.mp4")).check()
@@ -113,6 +126,15 @@ class TestPaths:
             InvalidPath, match=r"save_to='s3://cellar/fox.mp4': there is no bucket or container 'cellar'"
         ):
             Target("s3://cellar/fox.mp4").check()
+
+    def test_a_bucket_without_a_name_in_it_is_told(self, object_store: Store) -> None:
+        with pytest.raises(InvalidPath, match="names a bucket only; add the object's name"):
+            Target("s3://bucket").check()
+
+    def test_a_connection_that_was_removed_meanwhile_leads_nowhere_else(self, object_store: Store, part: Path) -> None:
+        with pytest.raises(InvalidPath, match="there is no such Airflow connection"):
+            Target("s3://bucket/fox.mp4", "removed").publish(part)
+        assert object_store.conn_ids == []
 
     def test_a_bucket_that_can_not_be_looked_at_is_no_mistake(
         self, object_store: Store, monkeypatch: pytest.MonkeyPatch
@@ -318,10 +340,23 @@ class TestStoresThatCompleteUploads:
         assert remote.endswith("clips/fox.mp4")
         assert list(object_store.content().values()) == [FILM]
         if scheme.startswith("a"):
-            assert options == {"overwrite": True, "max_concurrency": 1}
+            assert options == {"overwrite": True, "max_concurrency": 1, "timeout": 3600}
         else:
             assert options["chunksize"] * options.get("max_concurrency", 1) <= self.MOST
             assert ("max_concurrency" in options) is scheme.lower().startswith("s3")
+
+    @pytest.mark.parametrize(("scheme", "refusal"), [("s3", ("mode", "create")), ("abfs", ("overwrite", False))])
+    def test_the_store_itself_refuses_what_came_since_we_looked(
+        self, object_store: Store, part: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, refusal: tuple[str, Any]
+    ) -> None:
+        def put(local: str, remote: str, mode: str = "", **options: Any) -> None:
+            name, value = refusal
+            assert {**options, "mode": mode}[name] == value
+            raise FileExistsError("another worker was quicker")
+
+        monkeypatch.setattr(object_store.files, "put_file", put)
+        with pytest.raises(AlreadyThere):
+            Target(f"{scheme}://bucket/fox.mp4").publish(part, overwrite=False)
 
     def test_a_torn_upload_is_noticed(self, object_store: Store, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def put_half(local: str, remote: str, **_: Any) -> None:

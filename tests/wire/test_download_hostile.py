@@ -162,7 +162,21 @@ class TestBodies:
         brings_nothing(ask, target, "no whole MP4")
         assert kling_simulator.downloads == 3
 
-    @pytest.mark.parametrize("fault", [faults.Gzip(), faults.WrongLength(10), faults.OtherHeaders({"ETag": None})])
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            faults.WrongLength(10),
+            faults.OtherHeaders({"Content-Encoding": "br"}),
+            faults.OtherHeaders({"Content-Encoding": "gzip, gzip"}),
+        ],
+    )
+    def test_what_may_be_a_part_or_can_not_be_read_is_not_taken(
+        self, ask: Ask, kling_simulator: KlingSimulator, target: Path, fault: faults.Fault
+    ) -> None:
+        kling_simulator.inject(fault, on="download", times=None)
+        brings_nothing(ask, target, "announced|packs the video as|broke off")
+
+    @pytest.mark.parametrize("fault", [faults.Gzip(), faults.OtherHeaders({"ETag": None})])
     def test_what_can_be_read_after_all_is_taken(
         self, ask: Ask, kling_simulator: KlingSimulator, target: Path, long_film: bytes, fault: faults.Fault
     ) -> None:

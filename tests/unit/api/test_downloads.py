@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import random
+import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kling.api.downloads import OtherVideo, Piece, range_headers, read_answer
+from airflow_provider_kling.api.downloads import OtherVideo, Piece, range_headers, read_answer, unpacked
+from airflow_provider_kling.api.errors import VideoUnavailable
 
 HAVE, ETAG = 50, '"a"'
 REST = "bytes 50-99/100"
@@ -183,3 +188,36 @@ def test_what_is_put_together_is_what_the_host_has(old: bytes, new: bytes, data:
     together = old[: piece.start] + body
     assert new.startswith(together)
     assert not piece.ends or together == new
+
+
+class TestPackedBodies:
+    """Nobody asked for them; what can be read is taken, in constant memory."""
+
+    @given(content=st.binary(max_size=5000), step=st.integers(1, 700))
+    def test_what_was_packed_comes_out(self, content: bytes, step: int) -> None:
+        packed = gzip.compress(content)
+        pieces = (packed[at : at + step] for at in range(0, len(packed), step))
+        assert b"".join(unpacked(pieces, "gzip")) == content
+
+    def test_a_plain_one_passes(self) -> None:
+        assert list(unpacked(iter([b"a", b"b"]), "identity")) == [b"a", b"b"]
+
+    def test_a_bomb_does_not_fill_the_memory(self) -> None:
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(100)) + packer.flush()
+        tracemalloc.start()
+        assert sum(map(len, unpacked(iter([bomb]), "gzip"))) == 100 << 20
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("coding", ["br", "gzip, gzip", "deflate"])
+    def test_another_coding_is_told(self, coding: str) -> None:
+        with pytest.raises(VideoUnavailable, match=f"packs the video as '{coding}'"):
+            list(unpacked(iter([b"x"]), coding))
+
+    def test_a_body_without_its_end_is_not_whole(self) -> None:
+        packed = gzip.compress(random.Random(1).randbytes(5000))
+        with pytest.raises(VideoUnavailable, match="ended too early"):
+            list(unpacked(iter([packed[:-8]]), "gzip"))
+        with pytest.raises(VideoUnavailable, match="can't be unpacked"):
+            list(unpacked(iter([b"no gzip at all"]), "gzip"))
