@@ -25,9 +25,11 @@ case $minor in
 esac
 
 "$python" -m venv "$venv"
-"$venv/bin/pip" install --quiet --upgrade pip
+"$venv/bin/pip" install --quiet --upgrade pip uv
+# uv, as pip searches for an hour through releases of the object stores that limit each other
 # shellcheck disable=SC2086  # empty means: no argument
-"$venv/bin/pip" install --quiet "apache-airflow==$minor.*" "$here/..[$extras]" $but
+VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet "apache-airflow==$minor.*" "$here/..[$extras]" $but
+"$venv/bin/pip" uninstall --quiet --yes uv
 "$venv/bin/pip" check
 
 release=$("$venv/bin/python" -c 'from importlib.metadata import version; print(version("apache-airflow"))')
