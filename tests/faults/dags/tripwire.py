@@ -18,7 +18,7 @@ STEPS = {
     "between answer and record": ("after", "api.client:KlingClient.submit"),
     "between record and defer": ("before", f"{OPERATOR}._wait"),
     "on resume": ("before", f"{OPERATOR}.execute_complete"),
-    "between save and done": ("after", "saving:deliver"),
+    "between save and done": ("after", "saving:save"),
     "between done and success": ("after", f"{OPERATOR}.execute_complete"),
 }
 
