@@ -95,7 +95,8 @@ class Target:
     @property
     def uri(self) -> str:
         """How an asset names it."""
-        return self.local.as_uri() if self.local else self.path.replace("#", "%23").replace("?", "%3F")
+        uri = f"file://{self.local}" if self.local else self.path
+        return uri.replace("#", "%23").replace("?", "%3F")  # all else would be cut off
 
     def beside(self, suffix: str) -> Target:
         """The file of the same name with something more at its end.

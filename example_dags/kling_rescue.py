@@ -5,6 +5,8 @@ The id stands in the log of the task that submitted it, in its XCom `task_id`, o
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, Param
 
 from airflow_provider_kling.sensors.kling import KlingRenderSensor
@@ -15,6 +17,7 @@ with DAG(
     schedule=None,
     catchup=False,
     tags=["kling", "example"],
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=30)},  # they buy nothing
     params={
         "kling_task_id": Param(type="string", minLength=1, description="The render's id at the API"),
         "save_to": Param("/tmp/kling/rescued.mp4", type="string", description="Local path, s3://, gs:// or abfs://"),  # noqa: S108

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,9 @@ class KlingRenderSensor(BaseSensorOperator):
         :returns: the manifest
         :raises KlingException: when the render did not end with a video
         """
-        from airflow_provider_kling.api.errors import InvalidConnection, InvalidRequest
+        from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, InvalidRequest
         from airflow_provider_kling.api.models import check_task_id
+        from airflow_provider_kling.api.waiting import Outcome
         from airflow_provider_kling.exceptions import submit_failed
         from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
@@ -67,6 +69,10 @@ class KlingRenderSensor(BaseSensorOperator):
             raise submit_failed(error) from None
         if not self.deferrable:
             return super().execute(context)
+        with contextlib.suppress(AuthenticationFailed):  # the trigger reads the connection again before it gives up
+            verdict = self._ask()
+            if verdict and verdict.outcome is Outcome.SUCCEEDED:  # nobody need wait
+                return self._finish(verdict)
         now = time.time()
         self.defer(
             trigger=KlingRenderTrigger(
@@ -97,18 +103,33 @@ class KlingRenderSensor(BaseSensorOperator):
 
         :param context: Airflow's task context
         """
-        from airflow_provider_kling.api.errors import AuthenticationFailed, KlingError
-        from airflow_provider_kling.api.waiting import Outcome, Verdict, judge
+        from airflow_provider_kling.api.errors import AuthenticationFailed
+        from airflow_provider_kling.api.waiting import Outcome, Verdict
 
-        verdict: Verdict | None
         try:
-            verdict = judge(self._hook().get_render(self.kling_task_id))
+            verdict = self._ask()
         except AuthenticationFailed as error:
             verdict = Verdict(Outcome.AUTHENTICATION_FAILED, error.reason)
+        return PokeReturnValue(is_done=bool(verdict), xcom_value=self._finish(verdict) if verdict else None)
+
+    def _ask(self) -> Verdict | None:
+        """Ask once: how waiting ended, or None to ask again."""
+        from airflow_provider_kling.api.errors import AuthenticationFailed, KlingError, RenderNotFound
+        from airflow_provider_kling.api.waiting import judge
+
+        try:
+            return judge(self._hook().get_render(self.kling_task_id))
+        except AuthenticationFailed:
+            raise
+        except RenderNotFound as error:
+            self.log.warning(
+                "%s. Look whether the id is one of this account; asking again, as a new render may take a while to be "
+                "known.",
+                error.message.rstrip("."),
+            )
         except KlingError as error:
             self.log.warning("%s; asking again.", error.message.rstrip("."))
-            verdict = None
-        return PokeReturnValue(is_done=bool(verdict), xcom_value=self._finish(verdict) if verdict else None)
+        return None
 
     def _finish(self, verdict: Verdict) -> dict[str, Any]:
         from airflow_provider_kling.api.errors import VideoUnavailable

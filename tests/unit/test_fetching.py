@@ -252,15 +252,15 @@ class TestLog:
         downloads.come = [downloads.film[at : at + 100_000] for at in range(0, 1_000_000, 100_000)]
         fetch(lambda: DONE, path)
         assert caplog.messages == [
-            "Fetching: 0.3 MB of 1.0 MB, 0.0 MB/s.",
-            "Fetching: 0.6 MB of 1.0 MB, 0.0 MB/s.",
-            "Fetching: 0.9 MB of 1.0 MB, 0.0 MB/s.",
-            "Fetched 1.0 MB in 72.0 s (0.0 MB/s).",
+            "Fetching: 300.0 kB of 1.0 MB, 16.7 kB/s.",
+            "Fetching: 600.0 kB of 1.0 MB, 16.7 kB/s.",
+            "Fetching: 900.0 kB of 1.0 MB, 16.7 kB/s.",
+            "Fetched 1.0 MB in 72.0 s (13.9 kB/s).",
         ]
 
     def test_large_numbers_can_be_read(self) -> None:
         assert [fetching._bytes(count) for count in (0, 999_900_000, 1e9, 2 << 30)] == [
-            "0.0 MB",
+            "0.0 kB",
             "999.9 MB",
             "1.00 GB",
             "2.15 GB",

@@ -169,7 +169,7 @@ class TestNames:
         monkeypatch.chdir(tmp_path)
         targets = [Target(path) for path in ("a b.mp4", "~/a b.mp4", f"file://{tmp_path}/a b.mp4", "file://~/a b.mp4")]
         assert {target.name for target in targets} == {f"{tmp_path}/a b.mp4"}
-        assert {target.uri for target in targets} == {f"file://{tmp_path}/a%20b.mp4"}
+        assert {target.uri for target in targets} == {f"file://{tmp_path}/a b.mp4"}
 
     def test_a_url_is_its_own_name(self) -> None:
         target = Target("s3://bucket/a b.mp4")

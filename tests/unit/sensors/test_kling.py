@@ -21,6 +21,7 @@ from airflow_provider_kling.simulator import faults
 from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
 if TYPE_CHECKING:
+    from logs import Logs
     from task_runs import TaskRun
 
 pytestmark = pytest.mark.kling_simulator(speed=1e6, short_side=90)
@@ -62,6 +63,7 @@ def test_it_returns_the_manifest_of_a_finished_render(task_run: TaskRun, task_id
 
 
 def test_deferring_hands_over_the_id_and_the_times_only(task_run: TaskRun, task_id: str) -> None:
+    task_run.simulator.inject(faults.UnknownStatus("TASK_STATUS_PROCESSING"), on="poll", times=None)
     before = time.time()
     with pytest.raises(TaskDeferred) as deferral:
         _sensor(f" {task_id} ", timeout=60).execute(task_run.context())
@@ -72,7 +74,17 @@ def test_deferring_hands_over_the_id_and_the_times_only(task_run: TaskRun, task_
     assert before + 60 <= arguments["deadline"] <= time.time() + 60
     assert isinstance(deferral.value.timeout, timedelta)
     assert deferral.value.timeout.total_seconds() > 120
-    assert task_run.simulator.polls == 0
+    assert task_run.simulator.polls == 1
+
+
+def test_what_is_finished_already_is_not_waited_for(task_run: TaskRun, task_id: str) -> None:
+    assert _sensor(task_id).execute(task_run.context())["task_id"] == task_id
+
+
+def test_an_id_that_nobody_knows_is_told_at_once(task_run: TaskRun, logs: Logs) -> None:
+    with pytest.raises(TaskDeferred):
+        _sensor("00000000-0000-0000-0000-000000000001").execute(task_run.context())
+    assert "Look whether the id is one of this account" in logs.text
 
 
 @pytest.mark.parametrize("blank", ["", "  ", None, "None"])
