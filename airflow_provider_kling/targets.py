@@ -8,7 +8,6 @@ object when it breaks, because closing such a stream completes the upload.)
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import inspect
 import logging
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling._compat import AirflowNotFoundException
+from airflow_provider_kling.renaming import move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import BinaryIO
 
     from airflow.sdk import ObjectStoragePath
@@ -175,7 +174,10 @@ class Target:
         if not overwrite and self.size() is not None:
             raise AlreadyThere
         if self.local:
-            _move(file, self.local, overwrite=overwrite)
+            try:
+                move(file, self.local, overwrite=overwrite)
+            except FileExistsError:
+                raise AlreadyThere from None
         else:
             self._upload(file, overwrite=overwrite)
 
@@ -289,46 +291,6 @@ def _refusing(target: ObjectStoragePath, options: dict[str, Any]) -> dict[str, A
         return {"overwrite": False}
     known = inspect.signature(getattr(target.fs, "_put_file", target.fs.put_file)).parameters
     return {"mode": "create"} if "mode" in known else {}  # older releases of s3fs and gcsfs can't
-
-
-def _move(file: Path, to: Path, *, overwrite: bool) -> None:
-    _sync(file)  # a name must not outlive its bytes when the machine fails
-    if not overwrite:
-        try:
-            os.link(file, to)  # unlike a rename it never replaces
-        except FileExistsError:
-            raise AlreadyThere from None
-        except OSError:  # a file system without hard links
-            with _locked(to.parent):
-                if os.path.lexists(to):
-                    raise AlreadyThere from None
-                file.replace(to)
-    else:
-        file.replace(to)
-    with contextlib.suppress(PermissionError):  # a folder may be writable and not readable; the file is there
-        _sync(to.parent)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems can't
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        if path.is_file():  # not every file system can sync a folder
-            raise
-    finally:
-        os.close(handle)
 
 
 def _check_size(target: ObjectStoragePath, path: str, file: Path) -> None:

@@ -114,13 +114,13 @@ class TestTwoAtOnce:
     @pytest.fixture(autouse=True)
     def _together(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody takes the last step before both are there."""
-        both, move = threading.Barrier(2, timeout=20), targets._move
+        both, move = threading.Barrier(2, timeout=20), targets.move
 
         def move_together(file: Path, to: Path, *, overwrite: bool) -> None:
             both.wait()
             move(file, to, overwrite=overwrite)
 
-        monkeypatch.setattr(targets, "_move", move_together)
+        monkeypatch.setattr(targets, "move", move_together)
 
     @staticmethod
     def _save(asks: list[Ask], target: Path, *, overwrite: bool) -> list[str]:
