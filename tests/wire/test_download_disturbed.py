@@ -23,6 +23,7 @@ from airflow_provider_kling.api.account import Account
 from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.api.errors import VideoUnavailable
 from airflow_provider_kling.api.models import TextToVideo
+from airflow_provider_kling.renaming import move
 from airflow_provider_kling.saving import save
 from airflow_provider_kling.simulator.downloads import FilmStore
 from airflow_provider_kling.targets import Target
@@ -114,7 +115,7 @@ class TestTwoAtOnce:
     @pytest.fixture(autouse=True)
     def _together(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody takes the last step before both are there."""
-        both, move = threading.Barrier(2, timeout=20), targets.move
+        both = threading.Barrier(2, timeout=20)
 
         def move_together(file: Path, to: Path, *, overwrite: bool) -> None:
             both.wait()

@@ -271,7 +271,7 @@ class TestRoom:
         self, ask: Ask, kling_simulator: KlingSimulator, target: Path, disk: SimpleNamespace
     ) -> None:
         disk.size = SIZE - 1
-        brings_nothing(ask, target, rf"video is 1.0 MB long, only 1.0 MB are free in {target.parent}$")
+        brings_nothing(ask, target, rf"video is 1.0 MB long, only 1000.0 kB are free in {target.parent}$")
         assert kling_simulator.downloads == 1
 
     @pytest.mark.usefixtures("_unread")
@@ -295,10 +295,10 @@ class TestRoom:
     ) -> None:
         disk.size = 0
         kling_simulator.inject(faults.Chunked(), on="download")
-        brings_nothing(ask, target, "more than 0 bytes, only 0.0 MB are free")
+        brings_nothing(ask, target, "more than 0 bytes, only 0.0 kB are free")
         disk.size = -fetching._RESERVE
         kling_simulator.inject(faults.Chunked(), on="download")
-        brings_nothing(ask, target, "more than 0 bytes, only 0.0 MB are free")
+        brings_nothing(ask, target, "more than 0 bytes, only 0.0 kB are free")
 
 
 def test_the_length_that_was_expected_is_looked_at(ask: Ask, kling_simulator: KlingSimulator, target: Path) -> None:
