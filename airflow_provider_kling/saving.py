@@ -103,9 +103,11 @@ def _publish(file: Path, target: Target, fetched: fetching.Fetched, *, overwrite
 
 
 def _is_there(target: Target, fetched: fetching.Fetched) -> bool:
-    with contextlib.suppress(PermissionError):  # whoever may write need not be allowed to read
+    try:
         return target.holds(size=fetched.size, sha256=fetched.sha256)
-    return False
+    except Exception as error:  # noqa: BLE001  # whoever may write need not be allowed to read; each store says it so
+        log.debug("Could not look whether %s is there (%s).", target.name, type(error).__name__)
+        return False
 
 
 @contextlib.contextmanager

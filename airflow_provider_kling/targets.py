@@ -130,14 +130,6 @@ class Target:
                 digest.update(chunk)
         return digest.hexdigest() == sha256
 
-    def read(self, most: int) -> bytes:
-        """The beginning of what is there.
-
-        :param most: bytes to read at most
-        """
-        with self._open() as file:
-            return bytes(file.read(most))
-
     def check(self) -> None:
         """Check, before money is spent, that it can be opened on this machine.
 
@@ -190,7 +182,7 @@ class Target:
                 target.fs.put_file(str(file), target.path, **options)
             except FileExistsError:
                 raise AlreadyThere from None
-            _check_size(target, target.path, file)
+            _check_size(target, target.path, file, borne=Exception)  # each store has its own way to say 403
             return
         folder, _, name = target.path.rpartition("/")
         staged = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}.part"
@@ -293,11 +285,15 @@ def _refusing(target: ObjectStoragePath, options: dict[str, Any]) -> dict[str, A
     return {"mode": "create"} if "mode" in known else {}  # older releases of s3fs and gcsfs can't
 
 
-def _check_size(target: ObjectStoragePath, path: str, file: Path) -> None:
+def _check_size(target: ObjectStoragePath, path: str, file: Path, *, borne: type[Exception] = PermissionError) -> None:
+    """Compare what is there with what was sent; whoever may write need not be allowed to look."""
     target.fs.invalidate_cache()
     try:
         size, found = file.stat().st_size, target.fs.info(path).get("size")
-    except PermissionError:  # whoever may write need not be allowed to read
+    except FileNotFoundError:
+        raise
+    except borne as error:
+        log.warning("Could not look at %s after the upload (%s).", path, type(error).__name__)
         return
     if found != size:
         raise OSError(f"it holds {found} bytes after the upload, {size} were sent; does another task write there too?")

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from airflow_provider_kling.api.answers import TASK_ID
 from airflow_provider_kling.api.errors import InvalidRequest, PollFailed
 
 DEFAULT_MODEL = "kling-v3.0-4k-t2v"
@@ -62,7 +63,7 @@ def check_task_id(task_id: Any) -> str:
     :raises InvalidRequest: when it can't be one
     """
     text = "" if task_id is None else str(task_id).strip()
-    if text == "None" or not re.fullmatch(r"[!-~]{1,200}", text):
+    if text == "None" or not TASK_ID.fullmatch(text):
         raise InvalidRequest(f"kling_task_id={_shown(task_id)}: must be the id that a submit returned")
     return text
 

@@ -84,9 +84,14 @@ class TestAnObjectStore:
             save(lambda: DONE, Target(URL))
         assert object_store.content() == {}
 
-    def test_whoever_may_only_write_may_save(self, object_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("error", [PermissionError("AccessDenied"), OSError("Forbidden"), RuntimeError("403")])
+    def test_whoever_may_only_write_may_save(
+        self, object_store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        """S3, Google and Azure say it in three different ways."""
+
         def refuse(*_: object, **__: object) -> None:
-            raise PermissionError("Forbidden")
+            raise error
 
         for question in ("info", "_open"):
             monkeypatch.setattr(object_store.files, question, refuse)
