@@ -6,6 +6,7 @@ VENV := .venv$(if $(filter-out 3.3,$(AIRFLOW)),/airflow-$(AIRFLOW))
 CONSTRAINTS := constraints/constraints-$(AIRFLOW).txt
 BIN := $(VENV)/bin
 STORES := .venv/stores
+BENCH := .venv/bench
 AZURITE := azurite@3.35.0
 
 # A prompt may hold quotes, $ and anything else: `value` leaves it as it is, and no shell ever reads it.
@@ -18,7 +19,7 @@ unexport PROMPT DURATION ASPECT_RATIO SOUND KEEP
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults stores lint build constraints clean
+.PHONY: help demo test faults stores bench lint build constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +37,10 @@ stores: ## videos into real object stores: S3, Google Cloud Storage, Azure (npm 
 	@$(MAKE) --no-print-directory VENV=$(STORES) CONSTRAINTS=constraints/constraints-stores.txt \
 	  $(STORES)/.installed-dev,stores $(STORES)/bin/azurite-blob
 	@exec $(STORES)/bin/python -m pytest -q tests/stores $(ARGS)
+
+bench: ## the measurements, ratios first; some 40 minutes [ARGS="peers growth"]
+	@$(MAKE) --no-print-directory VENV=$(BENCH) CONSTRAINTS=constraints/constraints-bench.txt $(BENCH)/.installed-dev,bench
+	@exec $(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

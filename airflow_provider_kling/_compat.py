@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 try:  # Airflow 3.2+
     from airflow.sdk.exceptions import (
         AirflowException,
@@ -52,6 +55,22 @@ def must_block() -> bool:
     return comms is not None and (is_stub or not hasattr(comms, "asend"))
 
 
+def stats() -> Any:
+    """Airflow's metrics; since 3.2 there are two copies: a task sets up the SDK's, the triggerer the core's."""
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import CommsDecoder
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    in_triggerer = isinstance(comms, CommsDecoder) and type(comms) is not CommsDecoder  # it has its own kind
+    package = "airflow" if in_triggerer else "airflow.sdk"
+    try:
+        return import_module(f"{package}.observability.stats").Stats
+    except ImportError:  # Airflow 3.1
+        from airflow.stats import Stats
+
+        return Stats
+
+
 __all__ = [
     "AirflowException",
     "AirflowFailException",
@@ -63,4 +82,5 @@ __all__ = [
     "api_base_url",
     "get_hook_lineage_collector",
     "must_block",
+    "stats",
 ]

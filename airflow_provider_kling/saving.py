@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_kling import fetching
+from airflow_provider_kling import fetching, metrics
 from airflow_provider_kling.api.errors import KlingError, VideoUnavailable
 from airflow_provider_kling.targets import AlreadyThere
 
@@ -55,14 +55,18 @@ def save(
     :param seconds: how long it must play; default: not checked
     :raises VideoUnavailable: when it can't be fetched or published; what was under the final name is still there then
     """
+    began = time.monotonic()
     try:
         with _folder(target) as folder:
             fetched = fetching.fetch(ask, folder / _VIDEO, seconds=seconds)
-            _publish(folder / _VIDEO, target, fetched, overwrite=overwrite)
+            written = _publish(folder / _VIDEO, target, fetched, overwrite=overwrite)
     except KlingError:
         raise
     except Exception as error:  # any store's own exception
         raise VideoUnavailable(f"{target.path} could not be written ({type(error).__name__}: {error})") from error
+    if written:
+        scheme = target.uri.partition("://")[0].lower()
+        metrics.saved(scheme=scheme, size=fetched.size, seconds=time.monotonic() - began)
     log.info(
         "Saved render %s to %s: %s bytes, sha256 %s.", fetched.render.task_id, target.name, fetched.size, fetched.sha256
     )
@@ -85,21 +89,23 @@ def publish_text(text: str, target: Target) -> None:
         raise VideoUnavailable(f"{target.path} could not be written ({type(error).__name__}: {error})") from error
 
 
-def _publish(file: Path, target: Target, fetched: fetching.Fetched, *, overwrite: bool) -> None:
+def _publish(file: Path, target: Target, fetched: fetching.Fetched, *, overwrite: bool) -> bool:
+    """Publish it, unless the same video is there already; tells whether it was written."""
     if _is_there(target, fetched):
         log.info("The same video is at %s already.", target.name)
-        return
+        return False
     began = time.monotonic()
     try:
         target.publish(file, overwrite=overwrite)
     except AlreadyThere:
         if _is_there(target, fetched):  # another attempt was quicker
-            return
+            return False
         raise VideoUnavailable(
             f"{target} holds something else, which is left as it is; choose another path or set overwrite=True"
         ) from None
     if not target.local:
         log.info("Uploaded in %.1f s.", time.monotonic() - began)
+    return True
 
 
 def _is_there(target: Target, fetched: fetching.Fetched) -> bool:

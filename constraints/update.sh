@@ -1,18 +1,21 @@
 #!/bin/sh
 # Write constraints-<minor>.txt: what pip chooses today for one Airflow minor and what `make test` needs; with "stores"
-# constraints-stores.txt, for `make stores` too (object stores bring hundreds of packages, which limit each other).
+# or "bench" constraints-stores.txt or constraints-bench.txt, for `make stores` or `make bench` too (object stores bring
+# hundreds of packages, which limit each other).
 #
-#   constraints/update.sh 3.3 [stores] [python3.11]
+#   constraints/update.sh 3.3 [stores | bench] [python3.11]
 #
 # Freeze on the oldest Python we support: the newest releases that run there run on the newer ones too.
 set -eu
 
 minor=$1
 name=$minor extras=dev
-if [ "${2:-}" = stores ]; then
-  name=stores extras=dev,stores
-  shift
-fi
+case ${2:-} in
+  stores | bench)
+    name=$2 extras=dev,$2
+    shift
+    ;;
+esac
 python=${2:-python3.11}
 here=$(cd "$(dirname "$0")" && pwd)
 venv=$(mktemp -d)

@@ -65,15 +65,26 @@ def _no_patience_with_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "_PAUSES", (0.0, 0.0))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_kling.hooks import sharing
+
+    monkeypatch.setattr(sharing, "_learned", {})
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once: the same decisions, next to no time between them."""
     from airflow_provider_kling import fetching
-    from airflow_provider_kling.api import waiting
+    from airflow_provider_kling.api import durations, eta, pacing, waiting
     from airflow_provider_kling.hooks import kling, sharing
 
-    for name in ("FIRST_QUESTION", "_SHORTEST", "_LONGEST", "_LONGEST_LATE", "_LONGEST_BACK_OFF"):
+    for name in ("FIRST_QUESTION", "SECOND_QUESTION", "BASE", "_LATE_DELAY", "_LONGEST_BACK_OFF"):
         monkeypatch.setattr(waiting, name, 0.001)
+    monkeypatch.setattr(eta, "_LONGEST_AT_FIRST", 0.001)
+    monkeypatch.setattr(eta, "_SHORTEST", 0.001)
+    monkeypatch.setattr(pacing, "_PAUSE", 0.001)
+    monkeypatch.setattr(durations, "_ENOUGH", 10**9)
     monkeypatch.setattr(fetching, "_PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(kling, "DEFAULT_REQUESTS_PER_SECOND", 1000.0)
     monkeypatch.setattr(sharing, "_REFRESH_AT_MOST_EVERY", 0.0)

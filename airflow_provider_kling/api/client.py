@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpcore
 import httpx
@@ -21,6 +20,7 @@ from airflow_provider_kling import __version__
 from airflow_provider_kling.api.account import Account, is_loopback
 from airflow_provider_kling.api.answers import Answer
 from airflow_provider_kling.api.downloads import Piece, range_headers, read_answer, unpacked
+from airflow_provider_kling.api.environment import may_use_proxy, ssl_context, usable_environment
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
     InvalidConnection,
@@ -32,18 +32,18 @@ from airflow_provider_kling.api.errors import (
     classify_poll,
     classify_submit,
 )
+from airflow_provider_kling.api.lanes import Lanes, opener
 from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo, check_model
 from airflow_provider_kling.api.quiet import quiet
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
 
 Transport = httpx.BaseTransport
 _CONNECT_TIMEOUT = 10.0
 _MAX_ANSWER_BYTES = 1 << 18
 _MAX_REDIRECTS = 5
-_MAX_CONNECTIONS = 32
+_MAX_CONNECTIONS = 100
 _GULP = 1 << 20
 MAX_DOWNLOAD_SECONDS = 3600.0
 """A link lives no longer, so no download needs to."""
@@ -57,12 +57,6 @@ _NEVER_SENT = (
 _PROBE_TASK_ID = "00000000-0000-0000-0000-000000000000"
 
 
-@functools.cache
-def ssl_context() -> ssl.SSLContext:
-    """The one TLS context of the process (building one costs tens of milliseconds); honours SSL_CERT_FILE."""
-    return httpx.create_ssl_context()
-
-
 class _Wire:
     """What both clients share: how a request looks and what an answer means."""
 
@@ -72,31 +66,46 @@ class _Wire:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.account.base_url!r})"
 
-    def _build(self, method: str, path: str, **kwargs: Any) -> httpx.Request:
-        headers = {
-            "Authorization": f"Bearer {self.account.api_key}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"airflow-provider-kling/{__version__}",
-        }
-        timeout = httpx.Timeout(self.account.timeout, connect=min(_CONNECT_TIMEOUT, self.account.timeout))
-        url = f"{self.account.base_url}{path}"
+    @property
+    def account(self) -> Account:
+        """Key, base URL and limits."""
+        return self._account
+
+    @account.setter
+    def account(self, account: Account) -> None:
+        # made once: a question differs from the next by its query alone
+        self._headers = httpx.Headers(
+            {
+                "Authorization": f"Bearer {account.api_key}",
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"airflow-provider-kling/{__version__}",
+            }
+        )
+        timeout = httpx.Timeout(account.timeout, connect=min(_CONNECT_TIMEOUT, account.timeout))
+        self._extensions = {"timeout": timeout.as_dict()}
         try:
-            _ = httpx.URL(url).host  # a host name that looks like punycode and is none
+            self._async = httpx.URL(f"{account.base_url}/v3/async/")
+            _ = self._async.host  # a host name that looks like punycode and is none
         except (httpx.InvalidURL, UnicodeError):
-            raise InvalidConnection(f"has base URL {self.account.base_url!r}: it is no URL") from None
-        return httpx.Request(method, url, headers=headers, extensions={"timeout": timeout.as_dict()}, **kwargs)
+            raise InvalidConnection(f"has base URL {account.base_url!r}: it is no URL") from None
+        self._task_result = self._async.join("task-result")
+        self._account = account
 
     def _submit_request(self, request: TextToVideo, model: str) -> httpx.Request:
         check_model(model)
-        return self._build("POST", f"/v3/async/{model}", json=request.body())
+        return self._request("POST", self._async.join(model), json=request.body())
 
     def _poll_request(self, task_id: str) -> httpx.Request:
         try:
-            return self._build("GET", "/v3/async/task-result", params={"task_id": task_id})
+            query = urlencode({"task_id": task_id}).encode()
         except UnicodeError:
             raise PollFailed(f"{task_id!r} is no id that the API could know.", task_id=task_id) from None
+        return self._request("GET", self._task_result.copy_with(query=query))
+
+    def _request(self, method: str, url: httpx.URL, **kwargs: Any) -> httpx.Request:
+        return httpx.Request(method, url, headers=self._headers, extensions=self._extensions, **kwargs)
 
     def _read_submit(self, answer: Answer) -> str:
         error = classify_submit(answer)
@@ -136,8 +145,8 @@ class KlingClient(_Wire):
 
     def __init__(self, account: Account, *, transport: httpx.BaseTransport | None = None) -> None:
         super().__init__(account)
-        with _usable_environment():
-            trust_env = _may_use_proxy(account.base_url)
+        with usable_environment():
+            trust_env = may_use_proxy(account.base_url)
             self._http = httpx.Client(verify=ssl_context(), transport=transport, trust_env=trust_env)
 
     def submit(self, request: TextToVideo, *, model: str = DEFAULT_MODEL) -> str:
@@ -206,20 +215,18 @@ class KlingClient(_Wire):
 class AsyncKlingClient(_Wire):
     """The same for an event loop; it only asks, so a trigger can't buy.
 
+    It sends through bare transports: cookies, redirects and logins, which httpx's client adds, cost a fifth of a
+    question and are not wanted here.
+
     :param account: key, base URL and limits; may be replaced while in use (a rotated key)
     :param transport: as for :class:`KlingClient`
     """
 
     def __init__(self, account: Account, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(account)
-        limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=30)
-        with _usable_environment():
-            trust_env = _may_use_proxy(account.base_url)
-            self._http = httpx.AsyncClient(
-                verify=ssl_context(), transport=transport, limits=limits, trust_env=trust_env
-            )
-        # httpx would queue them too, but looks at all that wait whenever one is done
-        self._lanes = asyncio.Semaphore(_MAX_CONNECTIONS)
+        with usable_environment():
+            open_lane = (lambda: transport) if transport else opener(account.base_url, most=_MAX_CONNECTIONS)
+        self._lanes = Lanes(open_lane, most=_MAX_CONNECTIONS)
 
     async def get_render(self, task_id: str) -> Render:
         """Ask how a render stands; see :meth:`KlingClient.get_render`.
@@ -233,12 +240,13 @@ class AsyncKlingClient(_Wire):
 
     async def _exchange(self, request: httpx.Request) -> Answer | Exception:
         try:
-            async with self._lanes, asyncio.timeout(2 * self.account.timeout):
+            async with self._lanes.take() as lane, asyncio.timeout(2 * self.account.timeout):
                 with quiet():
-                    response = await self._http.send(request, stream=True)
-                    async with contextlib.aclosing(response):
+                    response = await lane.handle_async_request(request)
+                    stream = cast("httpx.AsyncByteStream", response.stream)  # never unpacked: that would block the loop
+                    async with contextlib.aclosing(stream):
                         body = bytearray()
-                        async for chunk in response.aiter_raw():  # never unpacked: that would block the loop
+                        async for chunk in stream:
                             _take(body, chunk)
                     return self._answer(response, body)
         except Exception as error:  # noqa: BLE001  # a question that fails never fails a paid render
@@ -246,19 +254,7 @@ class AsyncKlingClient(_Wire):
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
-
-
-@contextlib.contextmanager
-def _usable_environment() -> Iterator[None]:
-    """Proxies and certificates come from the environment, where anything may stand."""
-    try:
-        yield
-    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-        raise InvalidConnection(
-            "The environment's proxy or certificate settings can't be used "
-            f"(HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR): {type(error).__name__}."
-        ) from None
+        await self._lanes.close()
 
 
 def _take(body: bytearray, chunk: bytes) -> None:
@@ -288,11 +284,6 @@ def _watchdog(http: httpx.Client, seconds: float) -> Iterator[None]:
         raise
     finally:
         timer.cancel()
-
-
-def _may_use_proxy(url: str) -> bool:
-    """Whether the environment's proxies apply; what is meant for this machine never leaves it."""
-    return not is_loopback(urlsplit(url).hostname or "")
 
 
 @dataclass(frozen=True)

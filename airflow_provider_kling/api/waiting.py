@@ -9,26 +9,27 @@ import random
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from airflow_provider_kling.api.durations import BASE, Durations
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
     KlingError,
     RenderNotFound,
     speaks_of_moderation,
 )
+from airflow_provider_kling.api.eta import Eta
 from airflow_provider_kling.api.models import Render, RenderStatus
 
-FIRST_QUESTION = 5.0
-"""Seconds after the submit before the first question: no render is done earlier."""
+FIRST_QUESTION, SECOND_QUESTION = 10.0, 38.0
+"""Seconds after the submit: one early question for a render that fails at once, the next when one may be done."""
 LOST_AFTER = 1800.0
 """Seconds without ever being found after which a render counts as lost (the service's FAQ)."""
 MAX_QUESTIONS_WITHOUT_LINK = 5
 MAX_REFUSED_KEYS = 5
 
-_SHORTEST, _LONGEST, _LONGEST_LATE = 5.0, 15.0, 30.0
-_LATE = 600.0
+_LATE, _LATE_DELAY = 1800.0, 30.0
 _LONGEST_BACK_OFF = 120.0
 _LONGEST_STEP_ASIDE = 300.0
-_JITTER = 0.2
+_JITTER = 0.1
 
 
 class Outcome(StrEnum):
@@ -77,13 +78,17 @@ class Watch:
     :param submitted_at: when the render was bought
     :param deadline: when waiting ends
     :param started_at: when this watch began; a render can't be lost before it was watched for 30 minutes
+    :param durations: what like renders taught, and are taught; default: nothing yet
     """
 
     submitted_at: float
     deadline: float
     started_at: float
+    durations: Durations = field(default_factory=Durations, repr=False)
     last: Render | None = None
     failures: int = 0
+    _eta: Eta = field(default_factory=Eta, repr=False)
+    _seen_running: float | None = None
     _refused_keys: int = 0
     _without_link: int = 0
     _found: bool = False
@@ -91,26 +96,41 @@ class Watch:
     _rng: random.Random = field(default_factory=random.Random, repr=False)
 
     def first_delay(self, now: float) -> float:
-        """Seconds until the first question; none when the render is old enough to be done.
+        """Seconds until the first question: at the age at which one is due, or, when that has passed (a triggerer was
+        restarted with thousands of renders), at any moment within the usual interval.
 
         :param now: epoch seconds
         """
-        return max(0.0, min(self.submitted_at + FIRST_QUESTION, self.deadline) - now)
+        age = max(0.0, now - self.submitted_at)
+        first = self.durations.delay(0.0) or FIRST_QUESTION
+        delay = first * self._jitter() - age if age < first else self._rng.random() * self._usual_delay(age)
+        return self._in_time(delay, now)
 
     def next_delay(self, now: float) -> float:
-        """Seconds until the next question, spread by a fifth so that a crowd does not ask in step.
+        """Seconds until the next question, spread by a tenth so that a crowd does not ask in step.
 
         :param now: epoch seconds
         """
         if self.failures:
-            delay = min(_LONGEST * 2.0 ** min(self.failures - 1, 10), _LONGEST_BACK_OFF)
+            delay = min(BASE * 2.0 ** min(self.failures - 1, 10), _LONGEST_BACK_OFF)
         else:
-            elapsed = max(0.0, now - self.submitted_at)
-            longest = _LONGEST_LATE if elapsed > _LATE else _LONGEST
-            wanted = self.last.eta if self.last and self.last.eta else elapsed / 4
-            delay = min(max(wanted, _SHORTEST), longest)
-        delay = max(delay * _jitter(self._rng), min(self._retry_after or 0.0, _LONGEST_STEP_ASIDE))
+            delay = self._eta.delay() or self._usual_delay(max(0.0, now - self.submitted_at))
+        delay = max(delay * self._jitter(), min(self._retry_after or 0.0, _LONGEST_STEP_ASIDE))
+        return self._in_time(delay, now)
+
+    def _usual_delay(self, age: float) -> float:
+        learned = self.durations.delay(age)
+        if learned is not None:
+            return learned
+        if age > _LATE:
+            return _LATE_DELAY
+        return max(SECOND_QUESTION - age, BASE)
+
+    def _in_time(self, delay: float, now: float) -> float:
         return max(0.0, min(delay, self.deadline - now))
+
+    def _jitter(self) -> float:
+        return _jitter(self._rng)
 
     def see(self, answer: Render | KlingError, now: float) -> Verdict | None:
         """Judge one answer: the end of waiting, or None to ask again.
@@ -118,20 +138,36 @@ class Watch:
         :param answer: what the API said, or what went wrong while asking
         :param now: epoch seconds
         """
-        verdict = self._see_render(answer) if isinstance(answer, Render) else self._see_trouble(answer, now)
+        verdict = self._see_render(answer, now) if isinstance(answer, Render) else self._see_trouble(answer, now)
         if verdict is None and now >= self.deadline:
             return Verdict(Outcome.TIMED_OUT, self._standing(answer))
         return verdict
 
-    def _see_render(self, render: Render) -> Verdict | None:
+    def _see_render(self, render: Render, now: float) -> Verdict | None:
         self.last, self.failures, self._refused_keys, self._retry_after, self._found = render, 0, 0, None, True
         if verdict := judge(render):
+            if verdict.outcome is Outcome.SUCCEEDED:
+                self._learn(render, now)
             return verdict
         if render.status is RenderStatus.SUCCEED:
             self._without_link += 1
             if self._without_link >= MAX_QUESTIONS_WITHOUT_LINK:
                 return Verdict(Outcome.NO_VIDEO, "the API gives no link to it")
+        self._seen_running = now
+        self._eta.hear(render.eta, now)
         return None
+
+    def _learn(self, render: Render, now: float) -> None:
+        """Teach how long it took; it ended some time after it was seen running, unless the API says when."""
+        ended = now
+        running = self._seen_running
+        if running is None and self.started_at < self.submitted_at + FIRST_QUESTION:
+            running = (self.submitted_at + 3 * now) / 4  # watched from the start and done at the first question
+        if render.finished_at and self.submitted_at < render.finished_at <= now:
+            ended = running = render.finished_at
+        if running is not None:
+            age = self.submitted_at
+            self.durations.learn(running=running - age, ended=ended - age, now=now)
 
     def _see_trouble(self, error: KlingError, now: float) -> Verdict | None:
         self.failures += 1

@@ -87,7 +87,8 @@ def _perform(conf: dict[str, Any], folder: Path, *, keep: bool) -> None:
 
     say(f"checked: {conf['prompt']!r}, {conf['duration']} s, {conf['aspect_ratio']}, sound {conf['sound']}")
     speed = RENDER_SECONDS / SHOWN_SECONDS
-    with _throw_away_home() as home, KlingSimulator(render_seconds=RENDER_SECONDS, speed=speed) as simulator:
+    simulated = KlingSimulator(render_seconds=RENDER_SECONDS, speed=speed, eta=True)
+    with _throw_away_home() as home, simulated as simulator:
         say(f"simulated Highway API at {simulator.base_url}; starting Airflow ...")
         env = {"AIRFLOW_CONN_KLING_DEFAULT": simulator.connection_json}
         with LocalAirflow(home=home, dags_folder=folder, env=env) as airflow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -11,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
+from airflow_provider_kling import metrics
 from airflow_provider_kling._compat import AirflowNotFoundException, must_block
 from airflow_provider_kling.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_loopback
 from airflow_provider_kling.api.client import KlingClient
-from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, KlingError, PollFailed
+from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, KlingError
 from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, RenderStatus, TextToVideo
 from airflow_provider_kling.api.waiting import Verdict, Watch
-from airflow_provider_kling.hooks.sharing import shared_client
+from airflow_provider_kling.hooks.asking import Asker
+from airflow_provider_kling.hooks.sharing import durations_of, shared_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_kling.api.client import Transport
-    from airflow_provider_kling.hooks.sharing import SharedClient
 
 log = logging.getLogger(__name__)
 
@@ -118,37 +118,33 @@ class KlingHook(BaseHook):
         async with shared_client(self.kling_conn_id, self.aaccount) as shared:
             return await shared.get_render(task_id)
 
-    async def await_render(self, *, task_id: str, submitted_at: float, deadline: float) -> Verdict:
+    async def await_render(
+        self, *, task_id: str, submitted_at: float, deadline: float, like: str | None = None
+    ) -> Verdict:
         """Ask until the render is over or the deadline has passed: the one poll loop of this package.
 
         :param task_id: the id that submit returned
         :param submitted_at: epoch seconds of the submit
         :param deadline: epoch seconds at which waiting ends
+        :param like: label of the render's kind, to learn from and teach its like; default None: nothing is known of it
         """
-        watch = Watch(submitted_at=submitted_at, deadline=deadline, started_at=time.time())
+        durations = durations_of(like)
+        watch = Watch(submitted_at=submitted_at, deadline=deadline, started_at=time.time(), durations=durations)
         logbook = _Logbook(task_id, watch)
-        await asyncio.sleep(watch.first_delay(time.time()))
-        async with contextlib.AsyncExitStack() as stack:
-            shared: SharedClient | None = None
-            while True:
-                answer: Render | KlingError
-                try:
-                    if shared is None:
-                        shared = await stack.enter_async_context(shared_client(self.kling_conn_id, self.aaccount))
+        with durations.watching(submitted_at):
+            async with Asker(self.kling_conn_id, self.aaccount) as asker:
+                delay = watch.first_delay(time.time())
+                while True:
+                    await asyncio.sleep(min(asker.spaced(delay), max(0.0, deadline - time.time())))
                     # a turn in a long queue must not outlast the deadline
-                    async with asyncio.timeout(max(deadline - time.time(), _LAST_QUESTION)):
-                        answer = await shared.get_render(task_id)
-                except KlingError as error:
-                    answer = error
-                    if isinstance(error, AuthenticationFailed) and shared:
-                        await shared.refresh()
-                except Exception as error:  # noqa: BLE001  # Airflow's own trouble never fails a paid render either
-                    answer = PollFailed(f"Could not be asked about ({type(error).__name__})", task_id=task_id)
-                now = time.time()
-                logbook.write(answer, now)
-                if verdict := watch.see(answer, now):
-                    return verdict
-                await asyncio.sleep(watch.next_delay(now))
+                    answer = await asker.ask(task_id, within=max(deadline - time.time(), _LAST_QUESTION))
+                    now = time.time()
+                    logbook.write(answer, now)
+                    metrics.polled(answer if isinstance(answer, KlingError) else None)
+                    if verdict := watch.see(answer, now):
+                        metrics.render_over(verdict.outcome, seconds=now - submitted_at, like=like)
+                        return verdict
+                    delay = watch.next_delay(now)
 
     def test_connection(self) -> tuple[bool, str]:
         """Try the key by asking for a task that does not exist; free."""

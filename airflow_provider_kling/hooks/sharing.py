@@ -1,4 +1,4 @@
-"""One async client per event loop and connection, shared by all triggers of a triggerer process.
+"""What all that wait in one process share: a client per event loop and connection, its pace, and what renders taught.
 
 A client per trigger would cost a TLS context and a connection pool each; a thousand of them stall the loop.
 """
@@ -10,8 +10,11 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_kling.api.client import AsyncKlingClient, ssl_context
+from airflow_provider_kling.api.client import AsyncKlingClient
+from airflow_provider_kling.api.durations import Durations
+from airflow_provider_kling.api.environment import ssl_context
 from airflow_provider_kling.api.errors import RateLimited
+from airflow_provider_kling.api.pacing import Pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,11 +23,11 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api.models import Render
 
 _REFRESH_AT_MOST_EVERY = 5.0
-_PAUSE_WHEN_LIMITED, _LONGEST_PAUSE = 5.0, 60.0
+_KINDS = 256
 
 
 class SharedClient:
-    """A client with a count of its users, a common pace, and a key that can change under it.
+    """A client with a common pace, and a key that can change under it.
 
     :param client: the client
     :param read_account: reads the connection again
@@ -36,8 +39,7 @@ class SharedClient:
         self._refreshing = asyncio.Lock()
         self._refreshed_at = 0.0
         self._turns = asyncio.Lock()
-        self._next_turn = 0.0
-        self.users = 0
+        self.pace = Pace(client.account.requests_per_second)
 
     async def get_render(self, task_id: str) -> Render:
         """Ask how a render stands, in turn with all other users of this client.
@@ -46,11 +48,12 @@ class SharedClient:
         """
         await self._take_turn()
         try:
-            return await self._client.get_render(task_id)
-        except RateLimited as error:  # told to one, meant for all
-            pause = min(error.retry_after or _PAUSE_WHEN_LIMITED, _LONGEST_PAUSE)
-            self._next_turn = max(self._next_turn, time.monotonic() + pause)
+            render = await self._client.get_render(task_id)
+        except RateLimited as error:
+            self.pace.refused(time.monotonic(), error.retry_after)
             raise
+        self.pace.answered()
+        return render
 
     async def refresh(self) -> None:
         """Read the connection again, as its key may have been rotated; many users asking at once read it once."""
@@ -60,21 +63,61 @@ class SharedClient:
             self._refreshed_at = time.monotonic()
             # an unusable connection keeps the old account: its refusals lead to the same verdict
             with contextlib.suppress(Exception):
-                self._client.account = await self._read_account()
+                await self._use(await self._read_account())
 
     async def close(self) -> None:
         """Close the client."""
         await self._client.close()
 
+    async def _use(self, account: Account) -> None:
+        self.pace.cap = account.requests_per_second
+        if account.base_url == self._client.account.base_url:
+            self._client.account = account
+            return
+        before, self._client = self._client, AsyncKlingClient(account)  # the way there may be another
+        await before.close()
+
     async def _take_turn(self) -> None:
-        rate = self._client.account.requests_per_second
         async with self._turns:  # one waits for its turn, all others for the lock: who gives up leaves no gap
-            while (pause := self._next_turn - time.monotonic()) > 0:  # noqa: ASYNC110  # a 429 may move it meanwhile
+            while (pause := self.pace.wait(time.monotonic())) > 0:  # noqa: ASYNC110  # a 429 may move it meanwhile
                 await asyncio.sleep(pause)
-            self._next_turn = max(self._next_turn, time.monotonic()) + (1 / rate if rate else 0.0)
+            self.pace.leave(time.monotonic())
 
 
-_shared: dict[tuple[int, str], SharedClient] = {}
+class _Place:
+    """Where the users of one event loop and connection meet."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self._opening = asyncio.Lock()
+        self._opened: SharedClient | None = None
+        self._failure: Exception | None = None
+
+    async def client(self, read_account: Callable[[], Awaitable[Account]]) -> SharedClient:
+        """The client; the first user reads the connection, all others wait for what comes of it.
+
+        :param read_account: reads the connection
+        """
+        async with self._opening:
+            if self._failure:
+                raise self._failure
+            if self._opened is None:
+                try:
+                    account = await read_account()
+                    await asyncio.to_thread(ssl_context)  # reading the CA bundle would block the loop
+                    self._opened = SharedClient(AsyncKlingClient(account), read_account)
+                except Exception as error:
+                    self._failure = error
+                    raise
+            return self._opened
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        if self._opened:
+            await self._opened.close()
+
+
+_shared: dict[tuple[int, str], _Place] = {}
 
 
 @contextlib.asynccontextmanager
@@ -82,21 +125,32 @@ async def shared_client(key: str, read_account: Callable[[], Awaitable[Account]]
     """Borrow the client of this event loop and connection; the last user closes it.
 
     :param key: connection id
-    :param read_account: reads the connection
+    :param read_account: reads the connection; of a crowd that starts together, only the first one does
     :raises InvalidConnection: when the connection can't be used
     """
-    place = (id(asyncio.get_running_loop()), key)
-    if place not in _shared:
-        account = await read_account()
-        await asyncio.to_thread(ssl_context)  # reading the CA bundle would block the loop
-        if place not in _shared:  # another trigger may have been quicker while we waited
-            _shared[place] = SharedClient(AsyncKlingClient(account), read_account)
-    shared = _shared[place]
-    shared.users += 1
+    where = (id(asyncio.get_running_loop()), key)
+    place = _shared.setdefault(where, _Place())
+    place.users += 1
     try:
-        yield shared
+        yield await place.client(read_account)
     finally:
-        shared.users -= 1
-        if not shared.users and _shared.get(place) is shared:
-            del _shared[place]
-            await shared.close()
+        place.users -= 1
+        if not place.users:
+            del _shared[where]
+            await place.close()
+
+
+_learned: dict[str, Durations] = {}
+
+
+def durations_of(like: str | None) -> Durations:
+    """What this process has learned about renders of one kind.
+
+    :param like: label of the kind; None for a render of which nothing is known, nor learned
+    """
+    if like is None:
+        return Durations()
+    found = _learned[like] = _learned.pop(like) if like in _learned else Durations()  # the one used last stands last
+    if len(_learned) > _KINDS:
+        del _learned[next(iter(_learned))]
+    return found

@@ -124,6 +124,7 @@ class KlingTextToVideoOperator(BaseOperator):
         :returns: the manifest
         :raises KlingException: one of `airflow_provider_kling.exceptions`
         """
+        from airflow_provider_kling import metrics
         from airflow_provider_kling.exceptions import VideoUnavailable
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, reconsider
         from airflow_provider_kling.operators.delivery import deliver_again
@@ -158,6 +159,7 @@ class KlingTextToVideoOperator(BaseOperator):
                 self.log.warning("The inputs have changed since it was rendered; it is delivered as it is.")
                 described = None
             ledger.advance(decision.record.phase)
+            metrics.reattached(model=self.model)
         else:
             buy(self, hook, context, ledger, request, decision=decision, fingerprint=fingerprint)
         self._push(context, ledger)

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
+from airflow_provider_kling import metrics
 from airflow_provider_kling._compat import AirflowRescheduleException
 from airflow_provider_kling.api.errors import InvalidConnection, KlingError, SubmitUncertain
 from airflow_provider_kling.api.waiting import step_aside_delay
@@ -57,7 +58,9 @@ def buy(
             task_id = client.submit(request, model=operator.model)
         except KlingError as error:
             operator.submitting = False
-            if not isinstance(error, SubmitUncertain) and not ledger.take_back(before):
+            settled = isinstance(error, SubmitUncertain) or ledger.take_back(before)
+            metrics.submitted(model=operator.model, refusal=error)
+            if not settled:
                 raise LedgerUnavailable(
                     f"{error.message.rstrip('.')}. Nothing was bought, but the intent could not be taken back: a "
                     "retry stops, as if an answer had been lost, and a clear submits again."
@@ -66,6 +69,7 @@ def buy(
     log.info("Submitted render %s: %s, %s s. It is paid from here on.", task_id, operator.model, request.seconds)
     ledger.advance(Phase.SUBMITTED, task_id=task_id, submitted_at=time.time())
     operator.submitting = False
+    metrics.submitted(model=operator.model)
 
 
 def _client(hook: KlingHook) -> KlingClient:

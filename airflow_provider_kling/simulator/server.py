@@ -32,7 +32,7 @@ class KlingSimulator:
     :param short_side: pixels of the shorter side of 4K videos; 2160 by default. The std and pro models
         deliver at most 1080.
     :param link_ttl: how long a link is good, in wall seconds whatever the speed; 3600 by default.
-    :param eta: whether to tell the remaining API seconds; False, the default, says 0 as the real one does.
+    :param eta: whether to tell the remaining wall seconds; False, the default, says 0 as the real one does.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class Service:
     :param studio: where renders take their time.
     :param films: where their videos come from.
     :param link_ttl: how long a link is good, in wall seconds.
-    :param eta: whether to tell the remaining API seconds; the real service says 0.
+    :param eta: whether to tell the remaining wall seconds; the real service says 0.
     """
 
     def __init__(self, *, api_key: str, studio: Studio, films: FilmStore, link_ttl: float, eta: bool) -> None:

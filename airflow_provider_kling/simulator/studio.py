@@ -120,7 +120,7 @@ class Studio:
             return ("TASK_STATUS_FAILED" if isinstance(task.fate, Fail) else "TASK_STATUS_SUCCEED"), 0, 0
         elapsed = self._elapsed(task)
         share = elapsed / self._render_seconds if self._render_seconds else 1.0
-        eta = max(0, round(self._render_seconds - elapsed))
+        eta = max(0, round((self._render_seconds - elapsed) / self._speed))  # who asks waits by the clock on the wall
         if share < QUEUED_SHARE:
             return "TASK_STATUS_QUEUED", 0, eta
         return "TASK_STATUS_PROCESSING", max(1, min(99, int(share * 100))), eta

@@ -66,7 +66,7 @@ class KlingRenderTrigger(BaseTrigger):
     async def wait(self) -> Verdict:
         """Wait for the end of the render; also what a task does that waits on its worker."""
         return await KlingHook(self.kling_conn_id).await_render(
-            task_id=self.kling_task_id, submitted_at=self.submitted_at, deadline=self.deadline
+            task_id=self.kling_task_id, submitted_at=self.submitted_at, deadline=self.deadline, like=self.like
         )
 
     async def on_kill(self) -> None:

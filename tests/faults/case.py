@@ -76,7 +76,7 @@ class Case:
         self.world, self.airflow, self.event = world, world.airflow, event
         self.name = event.script.__name__
         self.keys = [f"sk_secret_of_{self.name}"]
-        self.simulator = KlingSimulator(api_key=self.keys[0], render_seconds=240, speed=20, short_side=90)
+        self.simulator = KlingSimulator(api_key=self.keys[0], render_seconds=240, speed=20, short_side=90, eta=True)
         self.save_to = world.videos / f"{self.name}.mp4"
         self._dag_id = self._run_id = ""
         self._kills = False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from datagrams import Datagrams
 from runs import KEY, SCENARIOS, WRONG_KEY
 
 from airflow_provider_kling.demo.local_airflow import LocalAirflow
@@ -26,7 +27,7 @@ T = TypeVar("T")
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[KlingSimulator]:
     """Renders in 12 s: Airflow fails a task that resumes before a busy scheduler has seen its worker end."""
-    with KlingSimulator(api_key=KEY, render_seconds=240, speed=20, short_side=270) as simulator:
+    with KlingSimulator(api_key=KEY, render_seconds=240, speed=20, short_side=270, eta=True) as simulator:
         yield simulator
 
 
@@ -46,8 +47,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def statsd() -> Iterator[Datagrams]:
+    """Where Airflow's processes send our metrics."""
+    with Datagrams() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    simulator: KlingSimulator, dags: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory
+    simulator: KlingSimulator, dags: Path, clips: Path, statsd: Datagrams, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalAirflow]:
     """A real Airflow that logs at DEBUG, so that whatever could leak does."""
     bad_key = json.loads(simulator.connection_json) | {"password": WRONG_KEY}
@@ -56,6 +64,7 @@ def airflow(
         "AIRFLOW_CONN_KLING_BAD_KEY": json.dumps(bad_key),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         "KLING_EXAMPLES_FOLDER": clips.as_uri(),
+        **statsd.environment,
     }
     home = tmp_path_factory.mktemp("airflow")
     with LocalAirflow(home=home, dags_folder=dags, env=env, parallelism=6) as airflow:

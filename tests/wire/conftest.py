@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from airflow_provider_kling.simulator import KlingSimulator
 
 Ask: TypeAlias = Callable[[], Render]
+
+
+@pytest.fixture(params=["plain", "fast"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the async client sends: by httpx alone, or with the extra `fast`."""
+    if request.param == "plain":
+        monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
+    else:
+        pytest.importorskip("httpx_aiohttp")
+    return str(request.param)
 
 
 @pytest.fixture

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
+from sockets import listening, read_request
 
+from airflow_provider_kling.api import client as client_module
 from airflow_provider_kling.api.account import Account
 from airflow_provider_kling.api.client import AsyncKlingClient, KlingClient
-from airflow_provider_kling.api.errors import AuthenticationFailed
+from airflow_provider_kling.api.errors import AuthenticationFailed, PollFailed
 from airflow_provider_kling.api.models import RenderStatus, TextToVideo
 from airflow_provider_kling.simulator import KlingSimulator, faults
 
-pytestmark = pytest.mark.kling_simulator(render_seconds=1e6, speed=1, short_side=90)
+if TYPE_CHECKING:
+    import socket
+
+pytestmark = [pytest.mark.usefixtures("way"), pytest.mark.kling_simulator(render_seconds=1e6, speed=1, short_side=90)]
 
 
 @pytest.fixture
@@ -81,3 +88,45 @@ async def test_a_restart_of_the_service_breaks_no_client(
     kling_simulator.start()
     assert (await client.get_render(task_ids[0])).task_id == task_ids[0]
     await client.close()
+
+
+async def test_a_crowd_shares_few_connections(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_MAX_CONNECTIONS", 4)
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        body = b'{"task": {"status": "TASK_STATUS_QUEUED"}}'
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        client = AsyncKlingClient(replace(account, base_url=f"http://127.0.0.1:{port}"))
+        for _ in range(3):
+            await asyncio.gather(*(client.get_render(f"task-{number}") for number in range(50)))
+        await client.close()
+    assert connections == 4
+
+
+async def test_no_cookie_and_no_redirect_is_followed(account: Account) -> None:
+    seen = []
+
+    def answer(connection: socket.socket, _: int) -> None:
+        while request := read_request(connection):
+            seen.append(request)
+            head = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(head)
+
+    with listening(answer) as server:
+        client = AsyncKlingClient(replace(account, base_url=f"http://127.0.0.1:{server.port}"))
+        for _ in range(2):
+            with pytest.raises(PollFailed, match="redirect"):
+                await client.get_render("abc")
+        await client.close()
+    assert len(seen) == 2
+    assert all(b"/v3/async/task-result?task_id=abc" in request for request in seen)
+    assert not any(b"ookie" in request for request in seen)

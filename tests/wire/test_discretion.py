@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -70,7 +71,13 @@ def ask_async(account: Account) -> None:
     asyncio.run(go())
 
 
-CALLS = [("submit", submit), ("poll", ask), ("poll", ask_async), ("poll", check)]
+def ask_plainly(account: Account) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "httpx_aiohttp", None)
+        ask_async(account)
+
+
+CALLS = [("submit", submit), ("poll", ask), ("poll", ask_async), ("poll", ask_plainly), ("poll", check)]
 ECHO = f"Authorization: Bearer {KEY}"
 ECHOES: dict[str, faults.Fault] = {
     "own body": faults.ErrorBody(403, "INVALID_API_KEY", ECHO),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import ssl
@@ -16,8 +17,9 @@ from cryptography.x509.oid import NameOID
 from sockets import closed_port, listening, read_request
 
 from airflow_provider_kling.api.account import Account
-from airflow_provider_kling.api.client import KlingClient, open_video, ssl_context
-from airflow_provider_kling.api.errors import Unreachable, VideoUnavailable
+from airflow_provider_kling.api.client import AsyncKlingClient, KlingClient, open_video
+from airflow_provider_kling.api.environment import ssl_context
+from airflow_provider_kling.api.errors import InvalidConnection, PollFailed, Unreachable, VideoUnavailable
 from airflow_provider_kling.api.models import TextToVideo
 
 if TYPE_CHECKING:
@@ -33,6 +35,17 @@ FOX = TextToVideo(prompt="a fox", duration=3)
 def submit(url: str) -> str:
     with KlingClient(Account("sk_hush", base_url=url, timeout=5)) as client:
         return client.submit(FOX)
+
+
+def ask(url: str) -> None:
+    async def go() -> None:
+        client = AsyncKlingClient(Account("sk_hush", base_url=url, timeout=5))
+        try:
+            await client.get_render("abc")
+        finally:
+            await client.close()
+
+    asyncio.run(go())
 
 
 class TestProxies:
@@ -60,6 +73,41 @@ class TestProxies:
         assert len(asked) == 1
         assert asked[0].startswith(b"CONNECT api.highwayapi.invalid:443 ")
         assert b"hush" not in asked[0]  # the proxy never sees the key
+
+    @pytest.mark.usefixtures("way")
+    @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+    def test_questions_take_the_same_way_and_hide_the_key_from_it(
+        self, monkeypatch: pytest.MonkeyPatch, variable: str
+    ) -> None:
+        asked = []
+
+        def refuse(connection: socket.socket, _: int) -> None:
+            asked.append(read_request(connection))
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+        with listening(refuse) as proxy:
+            monkeypatch.setenv(variable, f"127.0.0.1:{proxy.port}")
+            with pytest.raises(PollFailed, match="407"):
+                ask("https://api.highwayapi.invalid")
+        assert asked[0].startswith(b"CONNECT api.highwayapi.invalid:443 ")
+        assert b"hush" not in b"".join(asked)
+
+    @pytest.mark.usefixtures("way")
+    @pytest.mark.parametrize("exempt", ["*", "highwayapi.invalid", ".highwayapi.invalid", "a, api.highwayapi.invalid"])
+    def test_questions_to_an_exempted_host_take_none(self, monkeypatch: pytest.MonkeyPatch, exempt: str) -> None:
+        with listening(lambda connection, _: None) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("NO_PROXY", exempt)
+            with pytest.raises(PollFailed):
+                ask("https://api.highwayapi.invalid")
+            assert proxy.connections == 0
+
+    @pytest.mark.usefixtures("way")
+    @pytest.mark.parametrize("proxy", ["gopher://x:1", "http://x:port"])
+    def test_a_proxy_that_is_none_is_told(self, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with pytest.raises(InvalidConnection, match="HTTPS_PROXY"):
+            ask("https://api.highwayapi.invalid")
 
     def test_what_is_meant_for_this_machine_goes_through_no_proxy(
         self, kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,6 @@ from properties import patient
 from airflow_provider_kling.api.account import DEFAULT_BASE_URL, Account, clean_base_url, is_loopback
 from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.api.errors import InvalidConnection
-from airflow_provider_kling.api.models import TextToVideo
 
 KEY = "sk_never_to_be_seen"
 
@@ -101,11 +100,8 @@ def test_any_text_is_refused_or_becomes_a_url_that_can_be_asked(text: str) -> No
 
 
 def test_a_host_that_is_no_punycode_is_told_before_anything_is_sent() -> None:
-    with (
-        KlingClient(Account(KEY, base_url="https://xn--zzzzz99999.ai")) as client,
-        pytest.raises(InvalidConnection, match="no URL"),
-    ):
-        client.submit(TextToVideo(prompt="a fox"))
+    with pytest.raises(InvalidConnection, match="no URL"):
+        KlingClient(Account(KEY, base_url="https://xn--zzzzz99999.ai"))
 
 
 @pytest.mark.parametrize("pasted", [KEY, f" {KEY}\n", f"Bearer {KEY}", f"  Bearer  {KEY} ", f"bearer {KEY}"])

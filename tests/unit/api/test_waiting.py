@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from properties import patient
 
 from airflow_provider_kling.api import waiting
+from airflow_provider_kling.api.durations import BASE, Durations
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
     KlingError,
@@ -29,6 +31,9 @@ from airflow_provider_kling.api.waiting import (
     judge,
     step_aside_delay,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = 86400.0
 TIMES = st.floats(0, 2 * DAY)
@@ -136,56 +141,71 @@ class TestALostRender:
 
 
 class TestTheSchedule:
-    @pytest.mark.parametrize(("now", "delay"), [(0, 5), (2, 3), (5, 0), (500, 0)])
+    @pytest.mark.usefixtures("no_jitter")
+    @pytest.mark.parametrize(("now", "delay"), [(0, 10), (2, 8), (-5, 10)])
     def test_the_first_seconds_need_no_question(self, now: float, delay: float) -> None:
         assert watch().first_delay(now) == delay
 
     def test_the_first_question_comes_before_the_deadline(self) -> None:
         assert watch(deadline=2).first_delay(1) == 1
 
+    def test_a_restarted_triggerer_does_not_ask_for_all_its_old_renders_at_once(self) -> None:
+        delays = sorted(Watch(0, DAY, 500).first_delay(500) for _ in range(300))
+        assert delays[0] < 2
+        assert delays[-1] > 13
+        assert max(after - before for before, after in itertools.pairwise(delays)) < 2
+
     @pytest.mark.usefixtures("no_jitter")
-    @pytest.mark.parametrize(
-        ("now", "eta", "delay"),
-        [
-            (6, None, 5),
-            (40, None, 10),
-            (300, None, 15),
-            (601, None, 30),
-            (40, 8, 8),
-            (40, 1, 5),
-            (40, 900, 15),
-            (700, 900, 30),
-        ],
-    )
-    def test_questions_follow_the_render(self, now: float, eta: float | None, delay: float) -> None:
+    @pytest.mark.parametrize(("now", "delay"), [(10, 28), (23, 15), (38, 15), (300, 15), (1800, 15), (1801, 30)])
+    def test_of_an_unknown_kind_it_asks_steadily_once_a_render_may_be_done(self, now: float, delay: float) -> None:
         watching = watch()
-        watching.see(render(eta=eta), now)
+        watching.see(render(), now)
         assert watching.next_delay(now) == delay
+
+    @pytest.mark.usefixtures("no_jitter")
+    def test_what_like_renders_took_says_when_to_ask(self) -> None:
+        durations = Durations()
+        for took in range(200, 300, 10):
+            durations.learn(running=took - 5, ended=took + 5, now=0)
+        watching = Watch(0, DAY, 0, durations)
+        assert watching.first_delay(0) > 100
+        watching.see(render(), 200)
+        assert 10 <= watching.next_delay(200) <= 30
+
+    @pytest.mark.usefixtures("no_jitter")
+    def test_an_eta_that_counts_down_says_when_to_ask(self) -> None:
+        watching = watch()
+        watching.see(render(eta=200), 10)
+        assert watching.next_delay(10) == 40
+        watching.see(render(eta=160), 50)
+        assert watching.next_delay(50) == 60
+        watching.see(render(), 110)
+        assert watching.next_delay(110) == BASE
 
     @pytest.mark.usefixtures("no_jitter")
     def test_trouble_backs_off_and_an_answer_ends_it(self) -> None:
         watching = watch()
         delays = []
         for _ in range(6):
-            watching.see(PollFailed("x"), 10)
-            delays.append(watching.next_delay(10))
+            watching.see(PollFailed("x"), 50)
+            delays.append(watching.next_delay(50))
         assert delays == [15, 30, 60, 120, 120, 120]
-        watching.see(render(), 10)
-        assert watching.next_delay(10) == 5
+        watching.see(render(), 50)
+        assert watching.next_delay(50) == 15
 
     @pytest.mark.usefixtures("no_jitter")
     @pytest.mark.parametrize(("wish", "delay"), [(90, 90), (1, 15), (None, 15), (9999, 300)])
     def test_the_wish_of_the_service_is_honoured_within_reason(self, wish: float | None, delay: float) -> None:
         watching = watch()
-        watching.see(RateLimited("x", retry_after=wish), 10)
-        assert watching.next_delay(10) == delay
-        watching.see(render(), 10)
-        assert watching.next_delay(10) == 5
+        watching.see(RateLimited("x", retry_after=wish), 50)
+        assert watching.next_delay(50) == delay
+        watching.see(render(), 50)
+        assert watching.next_delay(50) == 15
 
     def test_a_crowd_does_not_ask_in_step(self) -> None:
         delays = {Watch(0, DAY, 0).next_delay(40) for _ in range(50)}
         assert len(delays) > 40
-        assert all(8 <= delay <= 12 for delay in delays)
+        assert all(13.5 <= delay <= 16.5 for delay in delays)
 
     @patient
     @given(st.lists(st.tuples(SIGHTS, st.floats(0, 600)), max_size=60), TIMES, TIMES, st.integers())
@@ -215,6 +235,37 @@ class TestTheSchedule:
         assert now <= 3601
 
 
+class TestLearning:
+    """Lessons show in the schedule of the next render: its first question comes later."""
+
+    @staticmethod
+    def wiser(teach: Callable[[Watch], object], *, submitted_at: float = 0, started_at: float = 0) -> bool:
+        durations = Durations()
+        for _ in range(9):
+            teach(Watch(submitted_at, DAY, started_at, durations))
+        return durations.delay(0.0) is not None
+
+    def test_a_render_that_was_seen_running_teaches(self) -> None:
+        assert self.wiser(lambda it: [it.see(render(), 100), it.see(DONE, 110)])
+
+    def test_so_does_one_that_was_done_at_the_first_question(self) -> None:
+        assert self.wiser(lambda it: it.see(DONE, 110))
+
+    def test_so_does_one_whose_end_the_api_tells(self) -> None:
+        assert self.wiser(lambda it: it.see(DONE.model_copy(update={"finished_at": 90.0}), 5000), started_at=5000)
+
+    def test_a_render_that_was_done_when_the_watch_began_teaches_nothing(self) -> None:
+        assert not self.wiser(lambda it: it.see(DONE, 5000), started_at=5000)
+
+    def test_a_failure_teaches_nothing(self) -> None:
+        assert not self.wiser(lambda it: [it.see(render(), 100), it.see(render(RenderStatus.FAILED), 110)])
+
+    def test_an_end_outside_of_the_wait_is_not_believed(self) -> None:
+        for finished_at in (-5.0, 9999.0):
+            done = DONE.model_copy(update={"finished_at": finished_at})
+            assert not self.wiser(lambda it, done=done: it.see(done, 5000), started_at=5000)
+
+
 class TestSteppingAside:
     @pytest.mark.usefixtures("no_jitter")
     @pytest.mark.parametrize(
@@ -226,7 +277,7 @@ class TestSteppingAside:
     ) -> None:
         assert step_aside_delay(waited=waited, retry_after=wish) == delay
 
-    def test_it_is_spread_by_a_fifth(self) -> None:
+    def test_it_is_spread_by_a_tenth(self) -> None:
         delays = {step_aside_delay(waited=100, retry_after=None, rng=random.Random(seed)) for seed in range(50)}
         assert len(delays) == 50
-        assert all(40 <= delay <= 60 for delay in delays)
+        assert all(45 <= delay <= 55 for delay in delays)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from airflow_provider_kling.api import errors
+from airflow_provider_kling.api import errors, pacing
 from airflow_provider_kling.api.client import AsyncKlingClient
 from airflow_provider_kling.api.models import TextToVideo
 from airflow_provider_kling.api.waiting import Outcome
 from airflow_provider_kling.hooks import sharing
 from airflow_provider_kling.hooks.kling import KlingHook
 from airflow_provider_kling.hooks.sharing import shared_client
-from airflow_provider_kling.simulator import faults
-
-if TYPE_CHECKING:
-    from airflow_provider_kling.simulator import KlingSimulator
+from airflow_provider_kling.simulator import KlingSimulator, faults
 
 pytestmark = pytest.mark.kling_simulator(speed=1e6, short_side=90)
 VARIABLE = "AIRFLOW_CONN_KLING_DEFAULT"
@@ -182,6 +179,92 @@ async def test_a_crowd_that_is_refused_reads_the_connection_once(kling_simulator
     assert reads == 2  # one to open, one for all
 
 
+async def test_a_crowd_that_starts_together_reads_the_connection_once(
+    kling_simulator: KlingSimulator, clients: list[str]
+) -> None:
+    reads = 0
+    go = asyncio.Event()
+
+    async def read() -> Any:
+        nonlocal reads
+        reads += 1
+        await go.wait()
+        return await KlingHook().aaccount()
+
+    async def borrow() -> None:
+        async with shared_client("kling_default", read):
+            await asyncio.sleep(0)
+
+    crowd = [asyncio.create_task(borrow()) for _ in range(500)]
+    await asyncio.sleep(0)
+    crowd[0].cancel()  # who reads for all gives up: the next one does
+    go.set()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert reads == 2
+    assert clients.count("open") == clients.count("close")
+    assert sharing._shared == {}
+
+
+async def test_a_connection_that_can_not_be_read_fails_the_whole_crowd_by_one_reading(clients: list[str]) -> None:
+    reads = 0
+
+    async def read() -> Any:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0)
+        raise errors.InvalidConnection("is missing")
+
+    async def borrow() -> None:
+        async with shared_client("kling_default", read):
+            pytest.fail("opened what can't be")
+
+    ends = await asyncio.gather(*(borrow() for _ in range(50)), return_exceptions=True)
+    assert {type(end) for end in ends} == {errors.InvalidConnection}
+    assert reads == 1
+    assert sharing._shared == {}
+
+
+async def test_a_connection_that_moves_to_another_host_gets_another_client(
+    kling_simulator: KlingSimulator, clients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await asyncio.to_thread(_bought)
+    async with shared_client("kling_default", KlingHook().aaccount) as shared:
+        with KlingSimulator(api_key="sk_elsewhere") as elsewhere:
+            _use(elsewhere, monkeypatch, requests_per_second=3)
+            await shared.refresh()
+            with pytest.raises(errors.RenderNotFound):
+                await shared.get_render(task_id)
+            assert elsewhere.polls == 1
+            assert shared.pace.cap == 3
+    assert clients == ["open", "open", "close", "close"]
+
+
+async def test_a_key_is_never_shown_to_the_host_that_a_connection_left(
+    kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shared_client("kling_default", KlingHook().aaccount) as shared:
+        with KlingSimulator(api_key="sk_elsewhere") as elsewhere:
+            _use(elsewhere, monkeypatch)
+            await shared.refresh()
+            with pytest.raises(errors.RenderNotFound):
+                await shared.get_render("abc")
+    assert kling_simulator.requests == []
+
+
+def test_renders_of_one_kind_learn_from_each_other_and_others_do_not() -> None:
+    assert sharing.durations_of("kling/5s") is sharing.durations_of("kling/5s")
+    assert sharing.durations_of("kling/5s") is not sharing.durations_of("kling/15s")
+    assert sharing.durations_of(None) is not sharing.durations_of(None)
+
+
+def test_of_many_kinds_the_ones_used_last_are_remembered() -> None:
+    first = sharing.durations_of("kling/0s")
+    for number in range(sharing._KINDS * 2):
+        sharing.durations_of(f"kling/{number}s")
+        assert sharing.durations_of("kling/0s") is first
+    assert len(sharing._learned) == sharing._KINDS
+
+
 async def test_an_unusable_connection_opens_nothing(clients: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, json.dumps({"conn_type": "kling"}))
     with pytest.raises(errors.InvalidConnection):
@@ -206,7 +289,7 @@ async def test_requests_per_second_is_a_common_pace(
 async def test_a_429_told_to_one_slows_all(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     _use(kling_simulator, monkeypatch, requests_per_second=1000)
     task_id = _bought()
-    monkeypatch.setattr(sharing, "_PAUSE_WHEN_LIMITED", 0.5)
+    monkeypatch.setattr(pacing, "_PAUSE", 0.5)
     async with shared_client("kling_default", KlingHook().aaccount) as shared:
         kling_simulator.inject(faults.RateLimited(), on="poll")
         with pytest.raises(errors.RateLimited):

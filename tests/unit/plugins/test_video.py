@@ -139,7 +139,7 @@ def test_a_question_without_a_video_is_answered_in_plain_words(
     words: str,
     waits: bool,
 ) -> None:
-    kling_simulator.inject(fault, on="poll")
+    kling_simulator.inject(fault, on="poll", times=None)
     answer = _follow(client, render_id=render_id)
     assert answer.status_code == status
     assert words in answer.text

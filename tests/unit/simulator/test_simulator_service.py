@@ -126,10 +126,10 @@ def begun(clock: Clock) -> tuple[Studio, Task]:
 @pytest.mark.parametrize(
     ("now", "status", "percent", "eta"),
     [
-        (0, "QUEUED", 0, 200),
-        (4.9, "QUEUED", 0, 190),
-        (5, "PROCESSING", 5, 190),
-        (50, "PROCESSING", 50, 100),
+        (0, "QUEUED", 0, 100),
+        (4.9, "QUEUED", 0, 95),
+        (5, "PROCESSING", 5, 95),
+        (50, "PROCESSING", 50, 50),
         (99.9, "PROCESSING", 99, 0),
         (100, "SUCCEED", 0, 0),
     ],

@@ -1,0 +1,72 @@
+"""One who waits for a render, among all that wait by the same connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+from airflow_provider_kling.api.errors import AuthenticationFailed, KlingError, PollFailed
+from airflow_provider_kling.hooks.sharing import shared_client
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from airflow_provider_kling.api.account import Account
+    from airflow_provider_kling.api.models import Render
+    from airflow_provider_kling.api.pacing import Seat
+    from airflow_provider_kling.hooks.sharing import SharedClient
+
+
+class Asker:
+    """Asks through the shared client, and takes its seat as soon as the connection can be used; a context manager.
+
+    :param key: connection id
+    :param read_account: reads the connection
+    """
+
+    def __init__(self, key: str, read_account: Callable[[], Awaitable[Account]]) -> None:
+        self._key = key
+        self._read_account = read_account
+        self._stack = contextlib.AsyncExitStack()
+        self._shared: SharedClient | None = None
+        self._seat: Seat | None = None
+
+    async def __aenter__(self) -> Self:
+        with contextlib.suppress(Exception):  # it will be told when it is asked
+            await self._join()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def spaced(self, delay: float) -> float:
+        """A delay, stretched while all together want to ask more than they may.
+
+        :param delay: seconds
+        """
+        return self._seat.stretched(delay) if self._seat else delay
+
+    async def ask(self, task_id: str, *, within: float) -> Render | KlingError:
+        """How a render stands, or why that can't be told; never raises, as no trouble ever fails a paid render.
+
+        :param task_id: the render
+        :param within: seconds that it may take, the turn in the queue included
+        """
+        try:
+            async with asyncio.timeout(within):
+                shared = self._shared or await self._join()
+                try:
+                    return await shared.get_render(task_id)
+                except AuthenticationFailed as refusal:
+                    await shared.refresh()
+                    return refusal
+        except KlingError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # Airflow's own trouble too
+            return PollFailed(f"Could not be asked about ({type(error).__name__})", task_id=task_id)
+
+    async def _join(self) -> SharedClient:
+        self._shared = await self._stack.enter_async_context(shared_client(self._key, self._read_account))
+        self._seat = self._stack.enter_context(self._shared.pace.seat())
+        return self._shared

@@ -1,0 +1,83 @@
+"""What like renders teach."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kling.api.durations import BASE, Durations
+
+
+def taught(*took: float) -> Durations:
+    durations = Durations()
+    for seconds in took:
+        durations.learn(running=seconds, ended=seconds, now=0)
+    return durations
+
+
+def questions(durations: Durations, took: float) -> tuple[int, float]:
+    """How often a render of some length is asked for, and how late its end is seen."""
+    age, asked = 0.0, 0
+    while age < took:
+        age += durations.delay(age) or BASE
+        asked += 1
+    return asked, age - took
+
+
+def sample(count: int, median: float, seed: int = 1) -> list[float]:
+    rng = random.Random(seed)
+    return [median * rng.lognormvariate(0, 0.35) for _ in range(count)]
+
+
+def test_a_few_renders_teach_nothing_yet() -> None:
+    assert taught(*sample(4, 240)).delay(0) is None
+    assert taught(*sample(5, 240)).delay(0) is not None
+
+
+def test_nothing_is_asked_before_a_render_may_be_done_and_often_when_most_are() -> None:
+    durations = taught(*sample(50, 240))
+    first = durations.delay(0) or 0
+    assert 100 < first < 180
+    assert 10 <= (durations.delay(240) or 0) < (durations.delay(first) or 0)
+
+
+def test_a_render_that_takes_unusually_long_is_asked_for_steadily() -> None:
+    assert taught(*sample(50, 240)).delay(1500) is None
+
+
+@pytest.mark.parametrize("median", [60, 240, 900])
+def test_it_takes_far_fewer_questions_to_notice_the_end_as_soon(median: float) -> None:
+    durations = taught(*sample(200, median))
+    asked = [questions(durations, took) for took in sample(2000, median, seed=2)]
+    fixed = [questions(Durations(), took) for took in sample(2000, median, seed=2)]
+    assert sum(late for _, late in asked) <= sum(late for _, late in fixed)
+    assert sum(count for count, _ in asked) < sum(count for count, _ in fixed) / 1.3
+
+
+def test_the_quick_ones_of_a_crowd_do_not_make_the_others_seem_late() -> None:
+    crowd, now = sorted(sample(300, 240)), 150.0
+    unwarned, warned = Durations(), Durations()
+    with contextlib.ExitStack() as stack:
+        for took in crowd:
+            if took > now:
+                stack.enter_context(warned.watching(0.0))
+        for took in crowd:
+            if took <= now:
+                unwarned.learn(running=took, ended=took, now=now)
+                warned.learn(running=took, ended=took, now=now)
+        assert (warned.delay(150) or BASE) > (unwarned.delay(150) or 0)
+
+
+def test_the_service_may_become_slower() -> None:
+    durations = taught(*sample(200, 60), *sample(400, 240))
+    assert (durations.delay(0) or 0) > 1.5 * (taught(*sample(200, 60)).delay(0) or 0)
+
+
+@given(st.lists(st.floats(0, 1e9), max_size=40), st.floats(0, 1e9))
+def test_whatever_was_seen_a_delay_is_no_shorter_than_ten_seconds_and_ends(took: list[float], age: float) -> None:
+    delay = taught(*took).delay(age)
+    assert delay is None or 10 <= delay < 1e12

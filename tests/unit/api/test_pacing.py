@@ -1,0 +1,134 @@
+"""How fast one connection may ask."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kling.api.pacing import Pace
+
+
+def leave_when_due(pace: Pace, now: float) -> float:
+    now += max(0.0, pace.wait(now))
+    pace.leave(now)
+    return now
+
+
+def departures(pace: Pace, count: int, now: float = 0.0) -> list[float]:
+    """When so many questions leave that all want to at once."""
+    times = []
+    for _ in range(count):
+        now = leave_when_due(pace, now)
+        times.append(now)
+    return times
+
+
+class TestTheCap:
+    def test_questions_leave_one_by_one(self) -> None:
+        assert departures(Pace(10), 4) == [0.0, 0.1, 0.2, 0.30000000000000004]
+
+    def test_without_a_cap_nobody_waits(self) -> None:
+        assert departures(Pace(None), 3) == [0.0] * 3
+
+    def test_idle_time_is_not_saved_up_for_a_burst(self) -> None:
+        pace = Pace(10)
+        departures(pace, 1)
+        times = departures(pace, 3, now=100.0)
+        assert times[-1] - times[0] > 0.19
+
+    def test_a_late_loop_makes_up_for_it(self) -> None:
+        pace = Pace(10)
+        pace.leave(0.0)
+        pace.leave(0.15)  # due at 0.1, but the loop was busy
+        assert round(pace.wait(0.15), 9) == 0.05
+
+    @given(st.lists(st.floats(0, 3), min_size=1, max_size=200), st.sampled_from([1.0, 7.5, 40.0]))
+    def test_in_no_second_leave_more_than_it_allows(self, gaps: list[float], cap: float) -> None:
+        pace, now, times = Pace(cap), 0.0, []
+        for gap in gaps:
+            now = leave_when_due(pace, now + gap)
+            times.append(now)
+        for time in times:
+            assert sum(time <= other < time + 1 for other in times) <= cap + 1
+
+
+class TestARefusal:
+    def test_told_to_one_it_is_a_pause_for_all(self) -> None:
+        pace = Pace(10)
+        pace.refused(100.0, None)
+        assert pace.wait(100.0) == 5.0
+
+    def test_the_service_may_say_how_long(self) -> None:
+        pace = Pace(10)
+        pace.refused(100.0, 30.0)
+        assert pace.wait(100.0) == 30.0
+        pace.refused(100.0, 9999.0)
+        assert pace.wait(100.0) == 60.0
+
+    def test_one_after_the_other_pauses_grow_and_the_pace_halves_down_to_an_eighth(self) -> None:
+        pace, now, pauses = Pace(10), 0.0, []
+        for _ in range(6):
+            pace.refused(now, None)
+            pauses.append(pace.wait(now))
+            now += pauses[-1]
+        assert pauses == [5, 10, 20, 40, 60, 60]
+        assert departures(pace, 2, now=200.0) == [200.0, 200.8]
+
+    def test_those_that_were_under_way_already_count_as_one(self) -> None:
+        pace = Pace(10)
+        for _ in range(30):
+            pace.refused(100.0, None)
+        assert pace.wait(100.0) == 5.0
+        assert departures(pace, 2, now=106.0)[1] == 106.2
+
+    def test_good_answers_bring_the_old_pace_back(self) -> None:
+        pace = Pace(10)
+        pace.refused(0.0, None)
+        for _ in range(100):
+            pace.answered()
+        pace.refused(50.0, None)
+        assert pace.wait(50.0) == 5.0, "the next trouble begins anew"
+        for _ in range(100):
+            pace.answered()
+        assert round(departures(pace, 2, now=60.0)[1], 6) == 60.1
+
+
+class TestSpacing:
+    def test_below_the_cap_everybody_asks_as_often_as_they_like(self) -> None:
+        pace = Pace(10)
+        with contextlib.ExitStack() as stack:
+            delays = [stack.enter_context(pace.seat()).stretched(15) for _ in range(100)]
+        assert delays == [15] * 100
+
+    def test_above_it_all_give_way_by_the_same_factor(self) -> None:
+        pace = Pace(10)
+        with contextlib.ExitStack() as stack:
+            seats = [stack.enter_context(pace.seat()) for _ in range(1000)]
+            for number, seat in enumerate(seats):
+                seat.stretched(30 if number % 2 else 15)
+            often, seldom = seats[0].stretched(15), seats[1].stretched(30)
+            assert round(seldom / often, 9) == 2
+            assert sum(1 / seat.stretched(30 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
+
+    def test_a_slower_pace_stretches_too(self) -> None:
+        pace = Pace(10)
+        with pace.seat() as seat:
+            seat.stretched(1)
+            for _ in range(9):
+                pace.refused(1e6 * _, None)
+            with contextlib.ExitStack() as stack:
+                for _ in range(20):
+                    stack.enter_context(pace.seat()).stretched(10)
+                assert seat.stretched(1) > 2
+
+    def test_who_leaves_makes_room(self) -> None:
+        pace = Pace(1)
+        with pace.seat() as stays:
+            with contextlib.ExitStack() as stack:
+                for _ in range(100):
+                    stack.enter_context(pace.seat()).stretched(15)
+                assert stays.stretched(15) > 100
+            assert stays.stretched(15) == 15
+        assert abs(pace.load) < 1e-9
