@@ -24,6 +24,12 @@ _CONNECTION = {
             "description": "Most questions per second that one process asks this API; default 10.",
             "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
         },
+        "submits_per_minute": {
+            "label": "Submits per minute",
+            "description": "What your account may submit per minute, if you know it: refused tasks line up by it; "
+            "default 30.",
+            "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        },
         "timeout": {
             "label": "Timeout (seconds)",
             "description": "Seconds without a byte before an exchange is given up; default 30.",

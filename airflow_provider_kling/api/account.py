@@ -12,6 +12,8 @@ from airflow_provider_kling.api.errors import InvalidConnection
 
 DEFAULT_BASE_URL = "https://api.highwayapi.ai"
 DEFAULT_TIMEOUT = 30.0
+DEFAULT_SUBMITS_PER_MINUTE = 30.0
+"""A guess: the API documents no figure for Kling, sister models allow 50 to 200 a minute."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Account:
     :param base_url: cleaned up by :func:`clean_base_url`; default `https://api.highwayapi.ai`
     :param timeout: seconds without a byte before an exchange is given up, and twice that for a whole one; default 30
     :param requests_per_second: cap on questions per process; None for none
+    :param submits_per_minute: the pace at which refused submits come back; holds nobody back before; default 30
     :raises InvalidConnection: when one of them can't be used
     """
 
@@ -29,6 +32,7 @@ class Account:
     base_url: str = DEFAULT_BASE_URL
     timeout: float = DEFAULT_TIMEOUT
     requests_per_second: float | None = None
+    submits_per_minute: float = DEFAULT_SUBMITS_PER_MINUTE
 
     def __post_init__(self) -> None:
         key = re.sub(r"^Bearer(\s+|$)", "", self.api_key.strip(), flags=re.IGNORECASE)
@@ -36,7 +40,7 @@ class Account:
             raise InvalidConnection("has no API key: put it into the connection's password field.")
         if not key.isascii() or not key.isprintable() or " " in key:
             raise InvalidConnection("has an API key with blanks or characters no key has: paste it again.")
-        for name in ("timeout", "requests_per_second"):
+        for name in ("timeout", "requests_per_second", "submits_per_minute"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InvalidConnection(f"has {name}={value!r} in its extra: it must be a number above 0.")

@@ -187,16 +187,5 @@ class Watch:
         return f"the last question failed: {answer.message}"
 
 
-def step_aside_delay(*, waited: float, retry_after: float | None, rng: random.Random | None = None) -> float:
-    """Seconds until a refused submit is tried again: growing with the time already waited, and jittered.
-
-    :param waited: seconds since the first refusal
-    :param retry_after: seconds the service asked for, when it did
-    :param rng: source of the jitter; default: a fresh one
-    """
-    delay = min(max(10.0, waited / 2), _LONGEST_STEP_ASIDE)
-    return max(delay * _jitter(rng or random.Random()), retry_after or 0.0)
-
-
 def _jitter(rng: random.Random) -> float:
     return rng.uniform(1 - _JITTER, 1 + _JITTER)

@@ -12,7 +12,13 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_kling import metrics
 from airflow_provider_kling._compat import AirflowNotFoundException, must_block
-from airflow_provider_kling.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_loopback
+from airflow_provider_kling.api.account import (
+    DEFAULT_BASE_URL,
+    DEFAULT_SUBMITS_PER_MINUTE,
+    DEFAULT_TIMEOUT,
+    Account,
+    is_loopback,
+)
 from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, KlingError
 from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, RenderStatus, TextToVideo
@@ -167,12 +173,12 @@ class KlingHook(BaseHook):
         try:
             extra = connection.extra_dejson
             extra = extra if isinstance(extra, dict) else {}
-            rate = extra.get("requests_per_second")
             return Account(
                 api_key=connection.password or "",
                 base_url=_base_url(connection),
-                timeout=_number("timeout", extra.get("timeout"), DEFAULT_TIMEOUT),
-                requests_per_second=_number("requests_per_second", rate, DEFAULT_REQUESTS_PER_SECOND),
+                timeout=_number(extra, "timeout", DEFAULT_TIMEOUT),
+                requests_per_second=_number(extra, "requests_per_second", DEFAULT_REQUESTS_PER_SECOND),
+                submits_per_minute=_number(extra, "submits_per_minute", DEFAULT_SUBMITS_PER_MINUTE),
             )
         except InvalidConnection as error:
             raise InvalidConnection(f"Connection kling_conn_id={self.kling_conn_id!r} {error.message}") from None
@@ -194,7 +200,8 @@ def _base_url(connection: Connection) -> str:
     return f"{scheme}://{name}{slash}{path}"
 
 
-def _number(name: str, value: Any, default: float) -> float:
+def _number(extra: dict[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
     if value is None or value == "":
         return default
     try:

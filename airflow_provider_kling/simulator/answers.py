@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -104,6 +104,17 @@ def error_answer(
         "metadata": metadata or {},
     }
     return json_answer(body, status)
+
+
+def rate_limited(retry_after: float | str | None) -> Answer:
+    """Return the answer to one request too many.
+
+    :param retry_after: the value of ``Retry-After``; None sends none.
+    """
+    answer = error_answer(429, "RATE_LIMIT_EXCEEDED", "RPM limit exceeded")
+    if retry_after is None:
+        return answer
+    return replace(answer, headers={**answer.headers, "Retry-After": str(retry_after)})
 
 
 def task_not_found() -> Answer:

@@ -16,6 +16,7 @@ from airflow_provider_kling.simulator.answers import (
     Answer,
     Proper,
     error_answer,
+    rate_limited,
     task_not_found,
     text_answer,
 )
@@ -114,10 +115,7 @@ class RateLimited:
     stages: ClassVar[frozenset[str]] = ANYWHERE
 
     def answer(self, proper: Proper) -> Answer:
-        answer = error_answer(429, "RATE_LIMIT_EXCEEDED", "RPM limit exceeded")
-        if self.retry_after is None:
-            return answer
-        return replace(answer, headers={**answer.headers, "Retry-After": str(self.retry_after)})
+        return rate_limited(self.retry_after)
 
 
 @dataclass(frozen=True)

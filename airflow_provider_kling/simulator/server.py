@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.simulator.downloads import FilmStore
+from airflow_provider_kling.simulator.limit import SubmitLimit
 from airflow_provider_kling.simulator.service import Service
 from airflow_provider_kling.simulator.studio import Studio
 from airflow_provider_kling.simulator.wire import WireServer
@@ -33,6 +34,10 @@ class KlingSimulator:
         deliver at most 1080.
     :param link_ttl: how long a link is good, in wall seconds whatever the speed; 3600 by default.
     :param eta: whether to tell the remaining wall seconds; False, the default, says 0 as the real one does.
+    :param submits_per_minute: how many submits it takes in 60 API seconds; those above are answered 429. None, the
+        default, takes all.
+    :param tell_retry_after: whether such a 429 carries ``Retry-After``, in wall seconds; False by default.
+    :raises ValueError: if the limit would take none at all.
     """
 
     def __init__(
@@ -46,12 +51,22 @@ class KlingSimulator:
         short_side: int = 2160,
         link_ttl: float = 3600.0,
         eta: bool = False,
+        submits_per_minute: int | None = None,
+        tell_retry_after: bool = False,
     ) -> None:
         self._host = host
         self._port = port
         self._studio = Studio(render_seconds=render_seconds, speed=speed)
+        limit = None
+        if submits_per_minute is not None:
+            limit = SubmitLimit(submits_per_minute, speed=speed, tell=tell_retry_after)
         self._service = Service(
-            api_key=api_key, studio=self._studio, films=FilmStore(short_side), link_ttl=link_ttl, eta=eta
+            api_key=api_key,
+            studio=self._studio,
+            films=FilmStore(short_side),
+            link_ttl=link_ttl,
+            eta=eta,
+            limit=limit,
         )
         self._journal = self._service.journal
         self._server: WireServer | None = None

@@ -27,6 +27,7 @@ from airflow_provider_kling.simulator.journal import Accepted, Journal, Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_kling.simulator.limit import SubmitLimit
     from airflow_provider_kling.simulator.studio import Studio, Task
 
 ASYNC = "/v3/async/"
@@ -51,9 +52,12 @@ class Service:
     :param films: where their videos come from.
     :param link_ttl: how long a link is good, in wall seconds.
     :param eta: whether to tell the remaining wall seconds; the real service says 0.
+    :param limit: how many submits it takes; None for all.
     """
 
-    def __init__(self, *, api_key: str, studio: Studio, films: FilmStore, link_ttl: float, eta: bool) -> None:
+    def __init__(
+        self, *, api_key: str, studio: Studio, films: FilmStore, link_ttl: float, eta: bool, limit: SubmitLimit | None
+    ) -> None:
         self.api_key = api_key
         self.link_ttl = link_ttl
         self.studio = studio
@@ -62,6 +66,7 @@ class Service:
         self._films = films
         self._links = Links()
         self._eta = eta
+        self._limit = limit
 
     def respond(self, call: Call) -> Answer:
         """Return the answer to a call, faults included, and note it in the journal."""
@@ -125,7 +130,7 @@ class Service:
         return None
 
     def _submit(self, call: Call) -> Answer:
-        refusal = self._key_refusal(call)
+        refusal = self._key_refusal(call) or (self._limit and self._limit.refusal())
         if refusal:
             return refusal
         model = call.path.removeprefix(ASYNC)

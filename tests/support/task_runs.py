@@ -128,6 +128,13 @@ class FakeTaskInstance:
     dag_id: str = "films"
     run_id: str = "test"
     links: dict[str, str] = field(default_factory=dict)
+    states: list[str | None] = field(default_factory=list)
+    """Of the mapped tasks of the same task and run, by map index."""
+
+    def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, Any]:
+        """As Airflow's API server answers: keys of mapped tasks end with their map index."""
+        assert (dag_id, task_ids, run_ids) == (self.dag_id, [self.task_id], [self.run_id])
+        return {self.run_id: {f"{self.task_id}_{index}": state for index, state in enumerate(self.states)}}
 
     def xcom_push(self, key: str, value: Any) -> None:
         if key.startswith("_link_"):  # Airflow's own: neither data for others nor a step that matters for money

@@ -90,3 +90,8 @@ with DAG(dag_id="crowd", schedule=None, max_active_tasks=32, default_args=RETRYI
         return [f"crowd: number {number}" for number in range(20)]
 
     KlingTextToVideoOperator.partial(task_id="render", duration=3).expand(prompt=prompts())
+
+with DAG(dag_id="queue", schedule=None, max_active_tasks=32, default_args=RETRYING):
+    KlingTextToVideoOperator.partial(task_id="render", duration=3, kling_conn_id="kling_limited").expand(
+        prompt=[f"queue: number {number}" for number in range(20)]
+    )

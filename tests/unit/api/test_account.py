@@ -130,7 +130,7 @@ def test_no_repr_shows_the_key() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
-@pytest.mark.parametrize("name", ["timeout", "requests_per_second"])
+@pytest.mark.parametrize("name", ["timeout", "requests_per_second", "submits_per_minute"])
 def test_a_limit_that_is_no_number_above_zero_is_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidConnection, match=f"{name}=.*above 0"):
         Account(KEY, **{name: value})  # type: ignore[arg-type]

@@ -29,7 +29,6 @@ from airflow_provider_kling.api.waiting import (
     Verdict,
     Watch,
     judge,
-    step_aside_delay,
 )
 
 if TYPE_CHECKING:
@@ -260,24 +259,7 @@ class TestLearning:
     def test_a_failure_teaches_nothing(self) -> None:
         assert not self.wiser(lambda it: [it.see(render(), 100), it.see(render(RenderStatus.FAILED), 110)])
 
-    def test_an_end_outside_of_the_wait_is_not_believed(self) -> None:
-        for finished_at in (-5.0, 9999.0):
-            done = DONE.model_copy(update={"finished_at": finished_at})
-            assert not self.wiser(lambda it, done=done: it.see(done, 5000), started_at=5000)
-
-
-class TestSteppingAside:
-    @pytest.mark.usefixtures("no_jitter")
-    @pytest.mark.parametrize(
-        ("waited", "wish", "delay"),
-        [(0, None, 10), (100, None, 50), (9999, None, 300), (0, 60, 60), (100, 3, 50), (9999, 7200, 7200)],
-    )
-    def test_it_grows_and_honours_the_wish_of_the_service(
-        self, waited: float, wish: float | None, delay: float
-    ) -> None:
-        assert step_aside_delay(waited=waited, retry_after=wish) == delay
-
-    def test_it_is_spread_by_a_tenth(self) -> None:
-        delays = {step_aside_delay(waited=100, retry_after=None, rng=random.Random(seed)) for seed in range(50)}
-        assert len(delays) == 50
-        assert all(45 <= delay <= 55 for delay in delays)
+    @pytest.mark.parametrize("finished_at", [-5.0, 9999.0])
+    def test_an_end_outside_of_the_wait_is_not_believed(self, finished_at: float) -> None:
+        done = DONE.model_copy(update={"finished_at": finished_at})
+        assert not self.wiser(lambda it: it.see(done, 5000), started_at=5000)

@@ -85,13 +85,17 @@ def test_a_connection_may_be_a_uri(monkeypatch: pytest.MonkeyPatch, uri: str, ba
 
 
 def test_the_extras_have_defaults_and_may_be_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def extras() -> tuple[float, float | None, float]:
+        account = KlingHook().account()
+        return account.timeout, account.requests_per_second, account.submits_per_minute
+
     _connect(monkeypatch)
-    assert (KlingHook().account().timeout, KlingHook().account().requests_per_second) == (30, 10)
-    _connect(monkeypatch, extra={"timeout": "2.5", "requests_per_second": "", "unknown": 1})
-    assert (KlingHook().account().timeout, KlingHook().account().requests_per_second) == (2.5, 10)
+    assert extras() == (30, 10, 30)
+    _connect(monkeypatch, extra={"timeout": "2.5", "requests_per_second": "", "submits_per_minute": "60", "unknown": 1})
+    assert extras() == (2.5, 10, 60)
 
 
-@pytest.mark.parametrize("name", ["timeout", "requests_per_second"])
+@pytest.mark.parametrize("name", ["timeout", "requests_per_second", "submits_per_minute"])
 @pytest.mark.parametrize("value", [0, -1, "soon", "nan", "inf", [1], {"a": 1}], ids=str)
 def test_extras_that_are_no_number_above_zero_are_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: Any
