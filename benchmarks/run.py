@@ -1,6 +1,6 @@
 """All measurements, one after the other, or those that are named.
 
-python benchmarks/run.py [imports | peers | growth | outage | download ...]
+python benchmarks/run.py [imports | peers | growth | outage | questions | submitting | download ...]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ TOPICS = {
         "polling.py outage --kind 429 --retry-after 30",
         "polling.py outage --kind dead",
     ],
+    "questions": ["questions.py simulate", "questions.py live"],
+    "submitting": ["submitting.py"],
     "download": ["download.py"],
 }
 
