@@ -62,7 +62,11 @@ async def ours(site: Site, planner: Planner) -> AsyncIterator[Wait]:
     async def wait(task_id: str) -> None:
         now = time.time()
         trigger = KlingRenderTrigger(
-            kling_conn_id="kling_default", kling_task_id=task_id, submitted_at=now - 300, deadline=now + 86400
+            kling_conn_id="kling_default",
+            kling_task_id=task_id,
+            submitted_at=now - 300,
+            deadline=now + 86400,
+            like="kling-v3.0-4k-t2v/5s",
         )
         async for _ in trigger.run():
             pass

@@ -73,7 +73,7 @@ def ours(times: list[float], *, durations: Durations, rng: random.Random, eta: f
     :param began: when the campaign begins
     """
     asked, delays, due = 0, [], []
-    running = {}
+    running = set()
     for number, took in enumerate(times):
         at = began + number * 60 / PER_MINUTE
         watch = Watch(at, at + 1e6, at, durations, _rng=rng)
@@ -81,8 +81,8 @@ def ours(times: list[float], *, durations: Durations, rng: random.Random, eta: f
     while due:
         now, number, watch, ends = heapq.heappop(due)
         if number not in running:
-            running[number] = durations.watching(watch.submitted_at)
-            running[number].__enter__()
+            running.add(number)
+            durations.begin(number, submitted_at=watch.submitted_at)
             heapq.heappush(due, (now + watch.first_delay(now), number, watch, ends))
             continue
         asked += 1
@@ -91,7 +91,7 @@ def ours(times: list[float], *, durations: Durations, rng: random.Random, eta: f
             watch.see(Render(task_id="t", status=RenderStatus.PROCESSING, eta=left), now)
             heapq.heappush(due, (now + watch.next_delay(now), number, watch, ends))
             continue
-        running[number].__exit__(None, None, None)
+        durations.end(number)
         watch.see(Render(task_id="t", **DONE), now)
         delays.append(now - ends)
     return Tally(asked / len(times), statistics.mean(delays))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -38,18 +37,20 @@ class Durations:
         self._due: list[float] = []
         self._new = 0
 
-    @contextlib.contextmanager
-    def watching(self, submitted_at: float) -> Iterator[None]:
+    def begin(self, render: object, *, submitted_at: float) -> None:
         """Count a render as running.
 
+        :param render: whatever stands for it
         :param submitted_at: epoch seconds of its submit
         """
-        key = object()
-        self._running[key] = submitted_at
-        try:
-            yield
-        finally:
-            del self._running[key]
+        self._running[render] = submitted_at
+
+    def end(self, render: object) -> None:
+        """Count it no more, however it ended.
+
+        :param render: what it began with
+        """
+        self._running.pop(render, None)
 
     def learn(self, *, running: float, ended: float, now: float) -> None:
         """A render has ended.

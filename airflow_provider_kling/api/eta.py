@@ -9,6 +9,8 @@ _SHORTEST, _LONGEST_AT_FIRST, _LONGEST = 5.0, 40.0, 60.0
 class Eta:
     """Believed as long as it counts down; the API page promises no `eta`, and the real service may say anything."""
 
+    __slots__ = ("_believed", "_confirmed", "_told")
+
     def __init__(self) -> None:
         self._told: tuple[float, float] | None = None
         self._believed = False

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 _SLOWEST, _RECOVERY = 8.0, 0.97
 _CATCH_UP = 0.1
@@ -64,14 +58,9 @@ class Pace:
         self._pause = 0.0
         self._slowness = max(1.0, self._slowness * _RECOVERY)
 
-    @contextlib.contextmanager
-    def seat(self) -> Iterator[Seat]:
-        """Take part for as long as the block lasts."""
-        seat = Seat(self)
-        try:
-            yield seat
-        finally:
-            seat.want(0.0)
+    def seat(self) -> Seat:
+        """Take part; who leaves wants nothing any more."""
+        return Seat(self)
 
     @property
     def load(self) -> float:
@@ -84,6 +73,8 @@ class Seat:
 
     :param pace: of its connection
     """
+
+    __slots__ = ("_pace", "_wanted")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace

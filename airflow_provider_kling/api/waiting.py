@@ -30,6 +30,7 @@ _LATE, _LATE_DELAY = 1800.0, 30.0
 _LONGEST_BACK_OFF = 120.0
 _LONGEST_STEP_ASIDE = 300.0
 _JITTER = 0.1
+_RANDOM = random.Random()
 
 
 class Outcome(StrEnum):
@@ -69,7 +70,7 @@ def judge(render: Render) -> Verdict | None:
     return None
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class Watch:
     """Decides about one render from the answers to our questions.
 
@@ -93,7 +94,7 @@ class Watch:
     _without_link: int = 0
     _found: bool = False
     _retry_after: float | None = None
-    _rng: random.Random = field(default_factory=random.Random, repr=False)
+    _rng: random.Random = field(default=_RANDOM, repr=False)
 
     def first_delay(self, now: float) -> float:
         """Seconds until the first question: at the age at which one is due, or, when that has passed (a triggerer was

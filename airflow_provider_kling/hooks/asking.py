@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_kling.api.errors import AuthenticationFailed, KlingError, PollFailed
-from airflow_provider_kling.hooks.sharing import shared_client
+from airflow_provider_kling.hooks.sharing import meet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api.account import Account
     from airflow_provider_kling.api.models import Render
     from airflow_provider_kling.api.pacing import Seat
-    from airflow_provider_kling.hooks.sharing import SharedClient
+    from airflow_provider_kling.hooks.sharing import Place, SharedClient
 
 
 class Asker:
     """Asks through the shared client, and takes its seat as soon as the connection can be used; a context manager.
+
+    There are thousands of them, so they hold as few objects as can be: each costs every collection of garbage time.
 
     :param key: connection id
     :param read_account: reads the connection
@@ -28,17 +30,21 @@ class Asker:
     def __init__(self, key: str, read_account: Callable[[], Awaitable[Account]]) -> None:
         self._key = key
         self._read_account = read_account
-        self._stack = contextlib.AsyncExitStack()
+        self._place: Place | None = None
         self._shared: SharedClient | None = None
         self._seat: Seat | None = None
 
     async def __aenter__(self) -> Self:
+        self._place = meet(self._key)
         with contextlib.suppress(Exception):  # it will be told when it is asked
             await self._join()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        if self._seat:
+            self._seat.want(0.0)
+        if self._place:
+            await self._place.leave()
 
     def spaced(self, delay: float) -> float:
         """A delay, stretched while all together want to ask more than they may.
@@ -67,6 +73,7 @@ class Asker:
             return PollFailed(f"Could not be asked about ({type(error).__name__})", task_id=task_id)
 
     async def _join(self) -> SharedClient:
-        self._shared = await self._stack.enter_async_context(shared_client(self._key, self._read_account))
-        self._seat = self._stack.enter_context(self._shared.pace.seat())
+        assert self._place, "used outside of its block"
+        self._shared = await self._place.client(self._read_account)
+        self._seat = self._shared.pace.seat()
         return self._shared

@@ -137,7 +137,8 @@ class KlingHook(BaseHook):
         durations = durations_of(like)
         watch = Watch(submitted_at=submitted_at, deadline=deadline, started_at=time.time(), durations=durations)
         logbook = _Logbook(task_id, watch)
-        with durations.watching(submitted_at):
+        durations.begin(watch, submitted_at=submitted_at)
+        try:
             async with Asker(self.kling_conn_id, self.aaccount) as asker:
                 delay = watch.first_delay(time.time())
                 while True:
@@ -151,6 +152,8 @@ class KlingHook(BaseHook):
                         metrics.render_over(verdict.outcome, seconds=now - submitted_at, like=like)
                         return verdict
                     delay = watch.next_delay(now)
+        finally:
+            durations.end(watch)
 
     def test_connection(self) -> tuple[bool, str]:
         """Try the key by asking for a task that does not exist; free."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_kling.api.client import AsyncKlingClient
 from airflow_provider_kling.api.durations import Durations
-from airflow_provider_kling.api.environment import ssl_context
 from airflow_provider_kling.api.errors import RateLimited
 from airflow_provider_kling.api.pacing import Pace
 
@@ -84,60 +83,83 @@ class SharedClient:
             self.pace.leave(time.monotonic())
 
 
-class _Place:
-    """Where the users of one event loop and connection meet."""
+class Place:
+    """Where the users of one event loop and connection meet; :func:`meet` leads there.
 
-    def __init__(self) -> None:
-        self.users = 0
+    :param where: event loop and connection
+    """
+
+    def __init__(self, where: tuple[int, str]) -> None:
+        self._where = where
+        self._users = 0
         self._opening = asyncio.Lock()
         self._opened: SharedClient | None = None
+        self._failures = 0
         self._failure: Exception | None = None
 
+    def enter(self) -> None:
+        """One user more."""
+        self._users += 1
+
+    async def leave(self) -> None:
+        """One user less; the last one closes the client."""
+        self._users -= 1
+        if not self._users:
+            del _places[self._where]
+            if self._opened:
+                await self._opened.close()
+
     async def client(self, read_account: Callable[[], Awaitable[Account]]) -> SharedClient:
-        """The client; the first user reads the connection, all others wait for what comes of it.
+        """The client; of a crowd that starts together only the first one reads the connection.
 
         :param read_account: reads the connection
+        :raises InvalidConnection: when it can't be used
         """
+        if self._opened:
+            return self._opened
+        failures = self._failures
         async with self._opening:
-            if self._failure:
-                raise self._failure
+            if self._failure and self._failures > failures:
+                raise self._failure  # what came of it while we waited
             if self._opened is None:
                 try:
                     account = await read_account()
-                    await asyncio.to_thread(ssl_context)  # reading the CA bundle would block the loop
-                    self._opened = SharedClient(AsyncKlingClient(account), read_account)
+                    # in a thread, as reading the CA bundle would block the loop
+                    client = await asyncio.to_thread(AsyncKlingClient, account)
+                    self._opened = SharedClient(client, read_account)
                 except Exception as error:
-                    self._failure = error
+                    self._failures, self._failure = self._failures + 1, error
                     raise
             return self._opened
 
-    async def close(self) -> None:
-        """Close what was opened."""
-        if self._opened:
-            await self._opened.close()
+
+_places: dict[tuple[int, str], Place] = {}
 
 
-_shared: dict[tuple[int, str], _Place] = {}
+def meet(key: str) -> Place:
+    """The place of this event loop and a connection, with one user more; who comes must leave.
+
+    :param key: connection id
+    """
+    where = (id(asyncio.get_running_loop()), key)
+    place = _places.get(where) or _places.setdefault(where, Place(where))
+    place.enter()
+    return place
 
 
 @contextlib.asynccontextmanager
 async def shared_client(key: str, read_account: Callable[[], Awaitable[Account]]) -> AsyncIterator[SharedClient]:
-    """Borrow the client of this event loop and connection; the last user closes it.
+    """Borrow the client of this event loop and connection.
 
     :param key: connection id
-    :param read_account: reads the connection; of a crowd that starts together, only the first one does
+    :param read_account: reads the connection
     :raises InvalidConnection: when the connection can't be used
     """
-    where = (id(asyncio.get_running_loop()), key)
-    place = _shared.setdefault(where, _Place())
-    place.users += 1
+    place = meet(key)
     try:
         yield await place.client(read_account)
     finally:
-        place.users -= 1
-        if not place.users:
-            del _shared[where]
-            await place.close()
+        await place.leave()
 
 
 _learned: dict[str, Durations] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,37 +96,33 @@ class TestARefusal:
 class TestSpacing:
     def test_below_the_cap_everybody_asks_as_often_as_they_like(self) -> None:
         pace = Pace(10)
-        with contextlib.ExitStack() as stack:
-            delays = [stack.enter_context(pace.seat()).stretched(15) for _ in range(100)]
-        assert delays == [15] * 100
+        assert [pace.seat().stretched(15) for _ in range(100)] == [15] * 100
 
     def test_above_it_all_give_way_by_the_same_factor(self) -> None:
         pace = Pace(10)
-        with contextlib.ExitStack() as stack:
-            seats = [stack.enter_context(pace.seat()) for _ in range(1000)]
-            for number, seat in enumerate(seats):
-                seat.stretched(30 if number % 2 else 15)
-            often, seldom = seats[0].stretched(15), seats[1].stretched(30)
-            assert round(seldom / often, 9) == 2
-            assert sum(1 / seat.stretched(30 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
+        seats = [pace.seat() for _ in range(1000)]
+        for number, seat in enumerate(seats):
+            seat.stretched(30 if number % 2 else 15)
+        often, seldom = seats[0].stretched(15), seats[1].stretched(30)
+        assert round(seldom / often, 9) == 2
+        assert sum(1 / seat.stretched(30 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
 
     def test_a_slower_pace_stretches_too(self) -> None:
         pace = Pace(10)
-        with pace.seat() as seat:
-            seat.stretched(1)
-            for _ in range(9):
-                pace.refused(1e6 * _, None)
-            with contextlib.ExitStack() as stack:
-                for _ in range(20):
-                    stack.enter_context(pace.seat()).stretched(10)
-                assert seat.stretched(1) > 2
+        seats = [pace.seat() for _ in range(60)]
+        assert {seat.stretched(10) for seat in seats} == {10}
+        for number in range(3):
+            pace.refused(1e6 * number, None)
+        assert seats[0].stretched(10) > 40
 
     def test_who_leaves_makes_room(self) -> None:
         pace = Pace(1)
-        with pace.seat() as stays:
-            with contextlib.ExitStack() as stack:
-                for _ in range(100):
-                    stack.enter_context(pace.seat()).stretched(15)
-                assert stays.stretched(15) > 100
-            assert stays.stretched(15) == 15
+        stays, *others = [pace.seat() for _ in range(100)]
+        for seat in others:
+            seat.stretched(15)
+        assert stays.stretched(15) > 100
+        for seat in others:
+            seat.want(0.0)
+        assert stays.stretched(15) == 15
+        stays.want(0.0)
         assert abs(pace.load) < 1e-9

@@ -248,4 +248,4 @@ async def test_trouble_in_airflow_itself_never_fails_a_paid_render(
 
     monkeypatch.setattr(KlingHook, "aget_connection", staticmethod(troubled))
     assert (await _await(task_id)).outcome is Outcome.SUCCEEDED
-    assert not sharing._shared
+    assert not sharing._places

@@ -61,12 +61,14 @@ async def test_many_at_once_share_one_client_which_the_last_one_closes(
     kling_simulator.hold()
     task_id = await asyncio.to_thread(_bought)
     crowd = asyncio.gather(*(_await(task_id) for _ in range(50)))
-    await asyncio.to_thread(kling_simulator.wait_for, lambda _: [one.users for one in sharing._shared.values()] == [50])
+    await asyncio.to_thread(
+        kling_simulator.wait_for, lambda _: [one._users for one in sharing._places.values()] == [50]
+    )
     kling_simulator.finish()
     verdicts = await crowd
     assert {verdict.outcome for verdict in verdicts} == {Outcome.SUCCEEDED}
     assert clients == ["open", "close"]
-    assert sharing._shared == {}
+    assert sharing._places == {}
 
 
 async def test_one_question_alone_leaves_nothing_open(kling_simulator: KlingSimulator, clients: list[str]) -> None:
@@ -106,7 +108,7 @@ async def test_a_cancelled_wait_gives_its_client_back(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert clients == ["open", "close"]
-    assert sharing._shared == {}
+    assert sharing._places == {}
 
 
 async def test_a_rotated_key_is_read_again_and_used_for_the_next_question(
@@ -202,7 +204,7 @@ async def test_a_crowd_that_starts_together_reads_the_connection_once(
     await asyncio.gather(*crowd, return_exceptions=True)
     assert reads == 2
     assert clients.count("open") == clients.count("close")
-    assert sharing._shared == {}
+    assert sharing._places == {}
 
 
 async def test_a_connection_that_can_not_be_read_fails_the_whole_crowd_by_one_reading(clients: list[str]) -> None:
@@ -221,7 +223,7 @@ async def test_a_connection_that_can_not_be_read_fails_the_whole_crowd_by_one_re
     ends = await asyncio.gather(*(borrow() for _ in range(50)), return_exceptions=True)
     assert {type(end) for end in ends} == {errors.InvalidConnection}
     assert reads == 1
-    assert sharing._shared == {}
+    assert sharing._places == {}
 
 
 async def test_a_connection_that_moves_to_another_host_gets_another_client(
@@ -270,7 +272,7 @@ async def test_an_unusable_connection_opens_nothing(clients: list[str], monkeypa
     with pytest.raises(errors.InvalidConnection):
         await KlingHook().aget_render("abc")
     assert clients == []
-    assert sharing._shared == {}
+    assert sharing._places == {}
 
 
 async def test_requests_per_second_is_a_common_pace(
