@@ -64,8 +64,8 @@ class Pace:
 
     @property
     def load(self) -> float:
-        """What all together want to ask over what they may."""
-        return self._wanted * self._slowness / (self.cap * _LOAD) if self.cap else 0.0
+        """What all together want to ask over what they may; a pace that is slow for a minute delays nobody for ten."""
+        return self._wanted / (self.cap * _LOAD) if self.cap else 0.0
 
 
 class Seat:

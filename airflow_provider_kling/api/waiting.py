@@ -28,7 +28,7 @@ MAX_REFUSED_KEYS = 5
 
 _LATE, _LATE_DELAY = 1800.0, 30.0
 _LONGEST_BACK_OFF = 120.0
-_LONGEST_STEP_ASIDE = 300.0
+_LONGEST_WISH = 300.0
 _JITTER = 0.1
 _RANDOM = random.Random()
 
@@ -116,7 +116,7 @@ class Watch:
             delay = min(BASE * 2.0 ** min(self.failures - 1, 10), _LONGEST_BACK_OFF)
         else:
             delay = self._eta.delay() or self._usual_delay(max(0.0, now - self.submitted_at))
-        delay = max(delay * self._jitter(), min(self._retry_after or 0.0, _LONGEST_STEP_ASIDE))
+        delay = max(delay * self._jitter(), min(self._retry_after or 0.0, _LONGEST_WISH))
         return self._in_time(delay, now)
 
     def _usual_delay(self, age: float) -> float:

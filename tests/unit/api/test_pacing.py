@@ -107,13 +107,12 @@ class TestSpacing:
         assert round(seldom / often, 9) == 2
         assert sum(1 / seat.stretched(30 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
 
-    def test_a_slower_pace_stretches_too(self) -> None:
+    def test_a_pace_that_is_slow_for_a_while_plans_nobody_far_ahead(self) -> None:
         pace = Pace(10)
         seats = [pace.seat() for _ in range(60)]
-        assert {seat.stretched(10) for seat in seats} == {10}
         for number in range(3):
             pace.refused(1e6 * number, None)
-        assert seats[0].stretched(10) > 40
+        assert {seat.stretched(10) for seat in seats} == {10}
 
     def test_who_leaves_makes_room(self) -> None:
         pace = Pace(1)
