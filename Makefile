@@ -38,7 +38,7 @@ stores: ## videos into real object stores: S3, Google Cloud Storage, Azure (npm 
 	  $(STORES)/.installed-dev,stores $(STORES)/bin/azurite-blob
 	@exec $(STORES)/bin/python -m pytest -q tests/stores $(ARGS)
 
-bench: ## the measurements, ratios first; some 40 minutes [ARGS="peers growth"]
+bench: ## the measurements, ratios first; some 50 minutes [ARGS="slots campaign"]
 	@$(MAKE) --no-print-directory VENV=$(BENCH) CONSTRAINTS=constraints/constraints-bench.txt $(BENCH)/.installed-dev,bench
 	@exec $(BENCH)/bin/python benchmarks/run.py $(ARGS)
 

@@ -82,7 +82,6 @@ def ours(times: list[float], *, durations: Durations, rng: random.Random, eta: f
         now, number, watch, ends = heapq.heappop(due)
         if number not in running:
             running.add(number)
-            durations.begin(number, submitted_at=watch.submitted_at)
             heapq.heappush(due, (now + watch.first_delay(now), number, watch, ends))
             continue
         asked += 1
@@ -91,7 +90,6 @@ def ours(times: list[float], *, durations: Durations, rng: random.Random, eta: f
             watch.see(Render(task_id="t", status=RenderStatus.PROCESSING, eta=left), now)
             heapq.heappush(due, (now + watch.next_delay(now), number, watch, ends))
             continue
-        durations.end(number)
         watch.see(Render(task_id="t", **DONE), now)
         delays.append(now - ends)
     return Tally(asked / len(times), statistics.mean(delays))

@@ -1,11 +1,12 @@
 """All measurements, one after the other, or those that are named.
 
-python benchmarks/run.py [imports | peers | growth | outage | questions | submitting | download ...]
+python benchmarks/run.py [imports | peers | growth | outage | questions | submitting | download | slots | campaign ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ TOPICS = {
     "questions": ["questions.py simulate", "questions.py live"],
     "submitting": ["submitting.py"],
     "download": ["download.py"],
+    "slots": ["real_airflow.py slots"],
+    "campaign": ["real_airflow.py campaign"],
 }
 
 
@@ -31,10 +34,14 @@ def main() -> None:
     chosen = parser.parse_args().topics or list(TOPICS)
     if unknown := set(chosen) - set(TOPICS):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(TOPICS)}")
+    # Ctrl-C reaches the measurement itself, which may have an Airflow to stop: it is waited for.
+    signal.signal(signal.SIGINT, lambda *_: None)
     for command in [command for topic in chosen for command in TOPICS[topic]]:
         print(f"== {command}\n", flush=True)
         script, *arguments = command.split()
-        subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *arguments], check=True)
+        with subprocess.Popen([sys.executable, str(Path(__file__).with_name(script)), *arguments]) as measurement:
+            if code := measurement.wait():
+                sys.exit(code)
         print(flush=True)
 
 

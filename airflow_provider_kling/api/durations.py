@@ -37,27 +37,26 @@ class Durations:
         self._due: list[float] = []
         self._new = 0
 
-    def begin(self, render: object, *, submitted_at: float) -> None:
-        """Count a render as running.
+    def note(self, render: object, *, age: float) -> None:
+        """A render was seen to run.
 
         :param render: whatever stands for it
-        :param submitted_at: epoch seconds of its submit
+        :param age: seconds since its submit
         """
-        self._running[render] = submitted_at
+        self._running[render] = age
 
-    def end(self, render: object) -> None:
-        """Count it no more, however it ended.
+    def forget(self, render: object) -> None:
+        """Nobody waits for it any more.
 
-        :param render: what it began with
+        :param render: what it was noted as
         """
         self._running.pop(render, None)
 
-    def learn(self, *, running: float, ended: float, now: float) -> None:
+    def learn(self, *, running: float, ended: float) -> None:
         """A render has ended.
 
         :param running: its age in seconds when it was last seen to run
         :param ended: its age in seconds when it was seen to have ended
-        :param now: epoch seconds
         """
         log = math.log(max((running + ended) / 2, 1.0))
         # long ago counts less, but while many run their contemporaries are not forgotten
@@ -67,7 +66,7 @@ class Durations:
         self._new += 1
         if self._new * 16 > count and count + 1.5 > _ENOUGH:  # the first ones change the picture, later ones hardly
             self._new = 0
-            self._fit(now)
+            self._fit()
             self._plan()
 
     def delay(self, age: float) -> float | None:
@@ -80,10 +79,10 @@ class Durations:
         due = _between(age, self._ages, self._due) + 1
         return max(_between(due, self._due, self._ages) - age, _SHORTEST)
 
-    def _fit(self, now: float) -> None:
+    def _fit(self) -> None:
         """Expectation maximisation: without those that still run, which will take longer, all would seem short."""
         every = len(self._running) // _LOOKED_AT + 1
-        ages = [math.log(max(now - at, 1.0)) for at in list(self._running.values())[::every]]
+        ages = [math.log(max(age, 1.0)) for age in list(self._running.values())[::every]]
         if not self._ages:
             self._mean = self._ended[1] / self._ended[0]
         for _ in range(3):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from airflow_provider_kling.api.durations import BASE
+
 _PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 _SLOWEST, _RECOVERY = 8.0, 0.97
 _CATCH_UP = 0.1
@@ -91,7 +93,9 @@ class Seat:
     def stretched(self, delay: float) -> float:
         """A delay, longer by the factor by which all together want more than they may: everybody gives way alike.
 
+        A long delay grows no more than a usual one, as the crowd may be gone by then.
+
         :param delay: seconds
         """
         self.want(1 / max(delay, 1.0))
-        return delay * max(1.0, self._pace.load)
+        return delay + min(delay, BASE) * (max(1.0, self._pace.load) - 1)

@@ -155,6 +155,7 @@ class Watch:
             if self._without_link >= MAX_QUESTIONS_WITHOUT_LINK:
                 return Verdict(Outcome.NO_VIDEO, "the API gives no link to it")
         self._seen_running = now
+        self.durations.note(self, age=now - self.submitted_at)
         self._eta.hear(render.eta, now)
         return None
 
@@ -167,8 +168,8 @@ class Watch:
         if render.finished_at and self.submitted_at < render.finished_at <= now:
             ended = running = render.finished_at
         if running is not None:
-            age = self.submitted_at
-            self.durations.learn(running=running - age, ended=ended - age, now=now)
+            self.durations.forget(self)
+            self.durations.learn(running=running - self.submitted_at, ended=ended - self.submitted_at)
 
     def _see_trouble(self, error: KlingError, now: float) -> Verdict | None:
         self.failures += 1

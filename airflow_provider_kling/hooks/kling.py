@@ -137,7 +137,6 @@ class KlingHook(BaseHook):
         durations = durations_of(like)
         watch = Watch(submitted_at=submitted_at, deadline=deadline, started_at=time.time(), durations=durations)
         logbook = _Logbook(task_id, watch)
-        durations.begin(watch, submitted_at=submitted_at)
         try:
             async with Asker(self.kling_conn_id, self.aaccount) as asker:
                 delay = watch.first_delay(time.time())
@@ -153,7 +152,7 @@ class KlingHook(BaseHook):
                         return verdict
                     delay = watch.next_delay(now)
         finally:
-            durations.end(watch)
+            durations.forget(watch)
 
     def test_connection(self) -> tuple[bool, str]:
         """Try the key by asking for a task that does not exist; free."""

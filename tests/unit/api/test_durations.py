@@ -14,7 +14,7 @@ from airflow_provider_kling.api.durations import BASE, Durations
 def taught(*took: float) -> Durations:
     durations = Durations()
     for seconds in took:
-        durations.learn(running=seconds, ended=seconds, now=0)
+        durations.learn(running=seconds, ended=seconds)
     return durations
 
 
@@ -61,12 +61,12 @@ def test_the_quick_ones_of_a_crowd_do_not_make_the_others_seem_late() -> None:
     crowd, now = sorted(sample(300, 240)), 150.0
     unwarned, warned = Durations(), Durations()
     for took in crowd:
-        warned.begin(took, submitted_at=0.0)
+        warned.note(took, age=now - 5)
     for took in crowd:
         if took <= now:
-            unwarned.learn(running=took, ended=took, now=now)
-            warned.end(took)
-            warned.learn(running=took, ended=took, now=now)
+            unwarned.learn(running=took, ended=took)
+            warned.forget(took)
+            warned.learn(running=took, ended=took)
     assert (warned.delay(150) or BASE) > (unwarned.delay(150) or 0)
 
 

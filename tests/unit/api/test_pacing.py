@@ -102,10 +102,16 @@ class TestSpacing:
         pace = Pace(10)
         seats = [pace.seat() for _ in range(1000)]
         for number, seat in enumerate(seats):
-            seat.stretched(30 if number % 2 else 15)
-        often, seldom = seats[0].stretched(15), seats[1].stretched(30)
+            seat.stretched(7.5 if number % 2 else 15)
+        seldom, often = seats[0].stretched(15), seats[1].stretched(7.5)
         assert round(seldom / often, 9) == 2
-        assert sum(1 / seat.stretched(30 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
+        assert sum(1 / seat.stretched(7.5 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
+
+    def test_a_long_delay_grows_no_more_than_a_usual_one(self) -> None:
+        pace = Pace(1)
+        seats = [pace.seat() for _ in range(100)]
+        usual = [seat.stretched(15) for seat in seats][-1] - 15
+        assert abs(pace.seat().stretched(200) - 200 - usual) < 1
 
     def test_a_pace_that_is_slow_for_a_while_plans_nobody_far_ahead(self) -> None:
         pace = Pace(10)

@@ -165,7 +165,7 @@ class TestTheSchedule:
     def test_what_like_renders_took_says_when_to_ask(self) -> None:
         durations = Durations()
         for took in range(200, 300, 10):
-            durations.learn(running=took - 5, ended=took + 5, now=0)
+            durations.learn(running=took - 5, ended=took + 5)
         watching = Watch(0, DAY, 0, durations)
         assert watching.first_delay(0) > 100
         watching.see(render(), 200)
