@@ -14,7 +14,8 @@ BASE = 15.0
 
 _ENOUGH, _REMEMBERED, _LOOKED_AT = 5, 200, 500
 _GUESSED_SPREAD, _LEAST_SPREAD = 0.5, 0.1
-_SHORTEST = 10.0
+_SHORTEST, _LONGEST = 10.0, 150.0
+"""However sure it seems: the service may have become faster."""
 _STEPS = [step / 10 for step in range(-35, 26)]
 """Standard deviations; a render behind the last one is unusual, and asked for every `BASE` seconds again."""
 _LEFT = [math.erfc(step / math.sqrt(2)) / 2 for step in _STEPS]
@@ -77,7 +78,7 @@ class Durations:
         if not self._ages or age >= self._ages[-1]:
             return None
         due = _between(age, self._ages, self._due) + 1
-        return max(_between(due, self._due, self._ages) - age, _SHORTEST)
+        return min(max(_between(due, self._due, self._ages) - age, _SHORTEST), _LONGEST)
 
     def _fit(self) -> None:
         """Expectation maximisation: without those that still run, which will take longer, all would seem short."""
