@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_kling.api.durations import BASE
 
-_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
-_SLOWEST, _RECOVERY = 8.0, 0.97
+_PAUSE, _LONGEST_PAUSE, _LONGEST_WISH = 5.0, 30.0, 60.0
+_SLOWEST, _RECOVERY = 8.0, 0.9
 _CATCH_UP = 0.1
 """Seconds of a late event loop that may be made up for; more would be a burst."""
 _LOAD = 0.9
@@ -53,7 +53,7 @@ class Pace:
             self._pause = min(self._pause * 2 or _PAUSE, _LONGEST_PAUSE)
             self._slowness = min(self._slowness * 2, _SLOWEST)
             self._paused_until = now + self._pause
-        self._paused_until = max(self._paused_until, now + min(retry_after or 0.0, _LONGEST_PAUSE))
+        self._paused_until = max(self._paused_until, now + min(retry_after or 0.0, _LONGEST_WISH))
 
     def answered(self) -> None:
         """The service answers: faster again, little by little."""

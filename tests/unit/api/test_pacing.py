@@ -71,7 +71,7 @@ class TestARefusal:
             pace.refused(now, None)
             pauses.append(pace.wait(now))
             now += pauses[-1]
-        assert pauses == [5, 10, 20, 40, 60, 60]
+        assert pauses == [5, 10, 20, 30, 30, 30]
         assert departures(pace, 2, now=200.0) == [200.0, 200.8]
 
     def test_those_that_were_under_way_already_count_as_one(self) -> None:
