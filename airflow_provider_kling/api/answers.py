@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _A_DAY = 86400.0
 _SLASH = r"(?:\\?/|\\u002f)"
-_SIGNED = re.compile(rf"(https?:{_SLASH}{{2}}[^\s?]+)\?\S+", re.IGNORECASE)
-"""A link with its query, also as it stands in JSON."""
+_LINK = re.compile(rf"(https?:{_SLASH}{{2}}[^\s?]+)(\?\S+)?", re.IGNORECASE)
+"""A link, also as it stands in JSON; one without a query matches too, or 256 KB of them would take minutes."""
 TASK_ID = re.compile(r"[!-~]{1,200}")
 """It goes into logs, XCom and the database: whatever is not plain and short is no id."""
 
@@ -42,7 +42,7 @@ class Answer:
         :param text: words of the service
         """
         text = text.replace(self.secret, "***") if self.secret else text
-        return _SIGNED.sub(r"\1?***", text)
+        return _LINK.sub(lambda link: f"{link[1]}?***" if link[2] else link[0], text)
 
     def words(self, text: str) -> str:
         """Words of the service for the log: hushed, and on one line.

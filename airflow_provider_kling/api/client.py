@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -43,7 +44,11 @@ Transport = httpx.BaseTransport
 _CONNECT_TIMEOUT = 10.0
 _MAX_ANSWER_BYTES = 1 << 18
 _MAX_REDIRECTS = 5
-_MAX_CONNECTIONS = 100
+MAX_CONNECTIONS = 100
+"""Of an async client; more questions at once wait for one."""
+_LONGEST_WORDS = 300
+_QUOTED = re.compile(r"""\b(bytearray\(|b\\?['"]).*""", re.DOTALL)
+"""What the server sent, as parsers quote it: a piece of it may hold the end of a link or of a key."""
 _GULP = 1 << 20
 MAX_DOWNLOAD_SECONDS = 3600.0
 """A link lives no longer, so no download needs to."""
@@ -125,13 +130,19 @@ class _Wire:
         return Answer(response.status_code, bytes(body), dict(response.headers), secret=self.account.api_key)
 
     def _submit_broke(self, error: Exception) -> KlingError:
-        what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
+        what = self._words(error)
         if isinstance(error, _NEVER_SENT):
             return Unreachable(f"{self.account.base_url} can't be reached, the request was never sent ({what})")
         return SubmitUncertain(f"The submit was on its way when the exchange broke off ({what})")
 
+    def _words(self, error: Exception) -> str:
+        """What broke, in a line without what the server sent."""
+        text = _QUOTED.sub("...", f"{type(error).__name__}: {error}")
+        text = Answer(0, secret=self.account.api_key).words(text)
+        return text if len(text) <= _LONGEST_WORDS else f"{text[:_LONGEST_WORDS]}..."
+
     def _poll_broke(self, error: Exception, task_id: str) -> KlingError:
-        what = f"{type(error).__name__}: {error}".replace(self.account.api_key, "***")
+        what = self._words(error)
         return PollFailed(f"Asking for task {task_id} got no answer ({what})", task_id=task_id)
 
 
@@ -225,8 +236,8 @@ class AsyncKlingClient(_Wire):
     def __init__(self, account: Account, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(account)
         with usable_environment():
-            open_lane = (lambda: transport) if transport else opener(account.base_url, most=_MAX_CONNECTIONS)
-        self._lanes = Lanes(open_lane, most=_MAX_CONNECTIONS)
+            open_lane = (lambda: transport) if transport else opener(account.base_url, most=MAX_CONNECTIONS)
+        self._lanes = Lanes(open_lane, most=MAX_CONNECTIONS)
 
     async def get_render(self, task_id: str) -> Render:
         """Ask how a render stands; see :meth:`KlingClient.get_render`.

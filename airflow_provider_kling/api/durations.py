@@ -15,7 +15,7 @@ BASE = 15.0
 _ENOUGH, _REMEMBERED, _LOOKED_AT = 5, 200, 500
 _GUESSED_SPREAD, _LEAST_SPREAD = 0.5, 0.1
 _SHORTEST, _LONGEST = 10.0, 150.0
-"""However sure it seems: the service may have become faster."""
+"""Nothing learned may hide for longer that a render has failed, or that the service has become quicker."""
 _STEPS = [step / 10 for step in range(-35, 26)]
 """Standard deviations; a render behind the last one is unusual, and asked for every `BASE` seconds again."""
 _LEFT = [math.erfc(step / math.sqrt(2)) / 2 for step in _STEPS]

@@ -51,8 +51,8 @@ class Lanes:
 
     async def close(self) -> None:
         """Close all connections."""
-        for lane in self._all:
-            await lane.aclose()
+        # at once, and none left open because another broke or we were cancelled
+        await asyncio.gather(*(lane.aclose() for lane in self._all), return_exceptions=True)
 
 
 def opener(base_url: str, *, most: int) -> Callable[[], httpx.AsyncBaseTransport]:
@@ -64,14 +64,18 @@ def opener(base_url: str, *, most: int) -> Callable[[], httpx.AsyncBaseTransport
     :param most: how many connections there are at most
     """
     proxy = proxy_for(base_url)
-    if find_spec("httpx_aiohttp") is None:
+    if find_spec("httpx_aiohttp") is None or (proxy and not proxy.startswith("http")):  # aiohttp knows no SOCKS
         open_lane = functools.partial(
             httpx.AsyncHTTPTransport, verify=ssl_context(), proxy=proxy, limits=_ONE_CONNECTION
         )
         open_lane()  # what can't be used is told now
         return open_lane
+    from aiohttp import ClientSession, DummyCookieJar, TCPConnector
     from httpx_aiohttp import AiohttpTransport
 
-    limits = httpx.Limits(max_connections=most, keepalive_expiry=30)
-    shared = AiohttpTransport(verify=ssl_context(), proxy=httpx.Proxy(proxy) if proxy else None, limits=limits)
+    def session() -> ClientSession:
+        connector = TCPConnector(limit=most, keepalive_timeout=30, ssl=ssl_context())
+        return ClientSession(connector=connector, cookie_jar=DummyCookieJar())
+
+    shared = AiohttpTransport(verify=ssl_context(), proxy=httpx.Proxy(proxy) if proxy else None, client=session)
     return lambda: shared

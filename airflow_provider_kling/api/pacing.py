@@ -6,6 +6,8 @@ from airflow_provider_kling.api.durations import BASE
 
 _PAUSE, _LONGEST_PAUSE, _LONGEST_WISH = 5.0, 30.0, 60.0
 _SLOWEST, _RECOVERY = 8.0, 0.9
+_SHORTEST = 10.0
+"""Seconds between two questions, mostly; whoever has just come wants no more than that."""
 _CATCH_UP = 0.1
 """Seconds of a late event loop that may be made up for; more would be a burst."""
 _LOAD = 0.9
@@ -97,5 +99,5 @@ class Seat:
 
         :param delay: seconds
         """
-        self.want(1 / max(delay, 1.0))
+        self.want(1 / max(delay, _SHORTEST))  # a first delay is a part of an interval only
         return delay + min(delay, BASE) * (max(1.0, self._pace.load) - 1)

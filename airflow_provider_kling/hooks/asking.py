@@ -25,26 +25,34 @@ class Asker:
 
     :param key: connection id
     :param read_account: reads the connection
+    :param patience: seconds that coming in may take; then the first question reads the connection
     """
 
-    def __init__(self, key: str, read_account: Callable[[], Awaitable[Account]]) -> None:
+    def __init__(self, key: str, read_account: Callable[[], Awaitable[Account]], *, patience: float) -> None:
         self._key = key
         self._read_account = read_account
+        self._patience = patience
         self._place: Place | None = None
         self._shared: SharedClient | None = None
         self._seat: Seat | None = None
 
     async def __aenter__(self) -> Self:
         self._place = meet(self._key)
-        with contextlib.suppress(Exception):  # it will be told when it is asked
-            await self._join()
+        try:
+            with contextlib.suppress(Exception):  # it will be told when it is asked
+                async with asyncio.timeout(self._patience):
+                    await self._join()
+        except BaseException:  # cancelled: who has not come in is not led out
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._seat:
             self._seat.want(0.0)
         if self._place:
-            await self._place.leave()
+            with contextlib.suppress(Exception):  # what breaks while closing is no trouble of the render's
+                await self._place.leave()
 
     def spaced(self, delay: float) -> float:
         """A delay, stretched while all together want to ask more than they may.
@@ -66,9 +74,9 @@ class Asker:
                     return await shared.get_render(task_id)
                 except AuthenticationFailed as refusal:
                     await shared.refresh()
-                    return refusal
+                    return refusal.with_traceback(None)
         except KlingError as error:
-            return error
+            return error.with_traceback(None)  # its frames hold the whole answer, for as long as the error is held
         except Exception as error:  # noqa: BLE001  # Airflow's own trouble too
             return PollFailed(f"Could not be asked about ({type(error).__name__})", task_id=task_id)
 

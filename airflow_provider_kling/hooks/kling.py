@@ -138,7 +138,8 @@ class KlingHook(BaseHook):
         watch = Watch(submitted_at=submitted_at, deadline=deadline, started_at=time.time(), durations=durations)
         logbook = _Logbook(task_id, watch)
         try:
-            async with Asker(self.kling_conn_id, self.aaccount) as asker:
+            patience = max(0.0, deadline - time.time())
+            async with Asker(self.kling_conn_id, self.aaccount, patience=patience) as asker:
                 delay = watch.first_delay(time.time())
                 while True:
                     await asyncio.sleep(min(asker.spaced(delay), max(0.0, deadline - time.time())))
@@ -208,7 +209,7 @@ def _number(extra: dict[str, Any], name: str, default: float) -> float:
         return default
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidConnection(f"has {name}={value!r} in its extra: it must be a number above 0.") from None
 
 

@@ -10,7 +10,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_kling.api.client import AsyncKlingClient
+from airflow_provider_kling.api.client import MAX_CONNECTIONS, AsyncKlingClient
 from airflow_provider_kling.api.durations import Durations
 from airflow_provider_kling.api.errors import RateLimited
 from airflow_provider_kling.api.pacing import Pace
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api.models import Render
 
 _REFRESH_AT_MOST_EVERY = 5.0
+_LONGEST_READ = 60.0
 _KINDS = 256
 
 
@@ -38,6 +39,7 @@ class SharedClient:
         self._refreshing = asyncio.Lock()
         self._refreshed_at = 0.0
         self._turns = asyncio.Lock()
+        self._on_their_way = asyncio.Semaphore(MAX_CONNECTIONS)
         self.pace = Pace(client.account.requests_per_second)
 
     async def get_render(self, task_id: str) -> Render:
@@ -45,12 +47,13 @@ class SharedClient:
 
         :param task_id: the render
         """
-        await self._take_turn()
-        try:
-            render = await self._client.get_render(task_id)
-        except RateLimited as error:
-            self.pace.refused(time.monotonic(), error.retry_after)
-            raise
+        async with self._on_their_way:  # who took a turn and then waited for a connection would leave in a burst
+            await self._take_turn()
+            try:
+                render = await self._client.get_render(task_id)
+            except RateLimited as error:
+                self.pace.refused(time.monotonic(), error.retry_after)
+                raise
         self.pace.answered()
         return render
 
@@ -62,7 +65,7 @@ class SharedClient:
             self._refreshed_at = time.monotonic()
             # an unusable connection keeps the old account: its refusals lead to the same verdict
             with contextlib.suppress(Exception):
-                await self._use(await self._read_account())
+                await self._use(await _read(self._read_account))
 
     async def close(self) -> None:
         """Close the client."""
@@ -89,7 +92,7 @@ class Place:
     :param where: event loop and connection
     """
 
-    def __init__(self, where: tuple[int, str]) -> None:
+    def __init__(self, where: tuple[asyncio.AbstractEventLoop, str]) -> None:
         self._where = where
         self._users = 0
         self._opening = asyncio.Lock()
@@ -123,7 +126,7 @@ class Place:
                 raise self._failure  # what came of it while we waited
             if self._opened is None:
                 try:
-                    account = await read_account()
+                    account = await _read(read_account)
                     # in a thread, as reading the CA bundle would block the loop
                     client = await asyncio.to_thread(AsyncKlingClient, account)
                     self._opened = SharedClient(client, read_account)
@@ -133,7 +136,14 @@ class Place:
             return self._opened
 
 
-_places: dict[tuple[int, str], Place] = {}
+async def _read(read_account: Callable[[], Awaitable[Account]]) -> Account:
+    """Read the connection; a backend that never answers must not hold up all that wait for it until their deadlines."""
+    async with asyncio.timeout(_LONGEST_READ):
+        return await read_account()
+
+
+_places: dict[tuple[asyncio.AbstractEventLoop, str], Place] = {}
+"""By the loop itself, not by its id: a loop that was left in disorder may be followed by one with the same id."""
 
 
 def meet(key: str) -> Place:
@@ -141,7 +151,7 @@ def meet(key: str) -> Place:
 
     :param key: connection id
     """
-    where = (id(asyncio.get_running_loop()), key)
+    where = (asyncio.get_running_loop(), key)
     place = _places.get(where) or _places.setdefault(where, Place(where))
     place.enter()
     return place

@@ -40,14 +40,14 @@ def find_place(context: Context) -> Place | None:
         found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
         states = found.get(ti.run_id, {})
         before = [states.get(f"{ti.task_id}_{index}") for index in range(ti.map_index or 0)]
+        return Place(
+            ahead=sum(state in _COMING for state in before),
+            refused=before.count(_REFUSED),
+            bought=sum(state in _BOUGHT for state in before),
+        )
     except Exception:  # a render never fails of it: it only comes back too early
         log.warning("Could not ask how many mapped tasks are ahead of this one.", exc_info=True)
         return Place()
-    return Place(
-        ahead=sum(state in _COMING for state in before),
-        refused=before.count(_REFUSED),
-        bought=sum(state in _BOUGHT for state in before),
-    )
 
 
 def waiting_of(context: Context, *, patience: float) -> Waiting:
@@ -57,8 +57,12 @@ def waiting_of(context: Context, *, patience: float) -> Waiting:
     :param patience: seconds it may wait
     """
     now = datetime.now(UTC)
-    first = context["ti"].get_first_reschedule_date(context)
     began = getattr(context.get("dag_run"), "start_date", None)
+    try:
+        first = context["ti"].get_first_reschedule_date(context)
+    except Exception:
+        log.warning("Could not ask since when this task waits for its turn.", exc_info=True)
+        first = None
     return Waiting(
         waited=(now - first).total_seconds() if first else 0.0,
         patience=patience,

@@ -113,6 +113,7 @@ def test_the_api_knows_no_airflow_and_little_else() -> None:
         "httpx",
         "httpcore",  # comes with httpx
         "httpx_aiohttp",  # where it is installed
+        "aiohttp",  # comes with httpx_aiohttp
         "pydantic",
         "pydantic_core",
     }

@@ -40,8 +40,13 @@ def test_a_few_renders_teach_nothing_yet() -> None:
 def test_nothing_is_asked_before_a_render_may_be_done_and_often_when_most_are() -> None:
     durations = taught(*sample(50, 240))
     first = durations.delay(0) or 0
-    assert 100 < first < 180
+    assert 100 < first <= 150
     assert 10 <= (durations.delay(240) or 0) < (durations.delay(first) or 0)
+
+
+def test_an_early_end_is_noticed_in_time_whatever_was_learned() -> None:
+    durations = taught(*sample(200, 900))
+    assert max(questions(durations, took)[1] for took in range(10, 900, 7)) <= 150
 
 
 def test_a_render_that_takes_unusually_long_is_asked_for_steadily() -> None:

@@ -102,10 +102,10 @@ class TestSpacing:
         pace = Pace(10)
         seats = [pace.seat() for _ in range(1000)]
         for number, seat in enumerate(seats):
-            seat.stretched(7.5 if number % 2 else 15)
-        seldom, often = seats[0].stretched(15), seats[1].stretched(7.5)
-        assert round(seldom / often, 9) == 2
-        assert sum(1 / seat.stretched(7.5 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
+            seat.stretched(10 if number % 2 else 15)
+        seldom, often = seats[0].stretched(15), seats[1].stretched(10)
+        assert round(seldom / often, 9) == 1.5
+        assert sum(1 / seat.stretched(10 if number % 2 else 15) for number, seat in enumerate(seats)) <= 10
 
     def test_a_long_delay_grows_no_more_than_a_usual_one(self) -> None:
         pace = Pace(1)
@@ -131,3 +131,9 @@ class TestSpacing:
         assert stays.stretched(15) == 15
         stays.want(0.0)
         assert abs(pace.load) < 1e-9
+
+
+def test_a_crowd_that_comes_back_does_not_push_each_other_far_away() -> None:
+    pace = Pace(10)
+    first = [seat.stretched(0.1 + 14.9 * number / 400) for number, seat in enumerate(pace.seat() for _ in range(400))]
+    assert max(first) < 2 * 15 * 400 / 15 / 9

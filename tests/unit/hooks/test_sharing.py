@@ -13,7 +13,8 @@ from airflow_provider_kling.api import errors, pacing
 from airflow_provider_kling.api.client import AsyncKlingClient
 from airflow_provider_kling.api.models import TextToVideo
 from airflow_provider_kling.api.waiting import Outcome
-from airflow_provider_kling.hooks import sharing
+from airflow_provider_kling.hooks import kling, sharing
+from airflow_provider_kling.hooks.asking import Asker
 from airflow_provider_kling.hooks.kling import KlingHook
 from airflow_provider_kling.hooks.sharing import shared_client
 from airflow_provider_kling.simulator import KlingSimulator, faults
@@ -315,3 +316,52 @@ async def test_who_gives_up_waiting_leaves_no_gap(
         began = time.monotonic()
         await shared.get_render(task_id)
         assert time.monotonic() - began < 5  # two hundred turns would take ten
+
+
+async def _never() -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_who_is_cancelled_while_the_connection_is_read_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KlingHook, "aaccount", lambda _: _never())
+    crowd = [asyncio.create_task(_await("abc")) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert [one._users for one in sharing._places.values()] == [50]
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert not sharing._places
+
+
+@pytest.mark.timeout(20)
+async def test_a_connection_that_can_not_be_read_for_ever_holds_up_nobody_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(KlingHook, "aaccount", lambda _: _never())
+    monkeypatch.setattr(kling, "_LAST_QUESTION", 0.1)
+    assert (await _await("abc", patience=0.1)).outcome is Outcome.TIMED_OUT
+
+
+async def test_nobody_who_waits_for_a_connection_has_used_its_turn(
+    kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(kling_simulator, monkeypatch, requests_per_second=1e6)
+    monkeypatch.setattr(sharing, "MAX_CONNECTIONS", 2)
+    left: list[float] = []
+    monkeypatch.setattr(pacing.Pace, "leave", lambda _, now: left.append(now))
+    release = asyncio.Event()
+    monkeypatch.setattr(AsyncKlingClient, "get_render", lambda *_: release.wait())
+    async with shared_client("kling_default", KlingHook().aaccount) as shared:
+        crowd = [asyncio.create_task(shared.get_render("abc")) for _ in range(10)]
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(left) == 2
+        release.set()
+        await asyncio.gather(*crowd)
+
+
+async def test_a_trouble_that_is_kept_holds_no_answer(kling_simulator: KlingSimulator) -> None:
+    async with Asker("kling_default", KlingHook().aaccount, patience=5) as asker:
+        trouble = await asker.ask("abc", within=5)
+    assert isinstance(trouble, errors.RenderNotFound)
+    assert trouble.__traceback__ is None
