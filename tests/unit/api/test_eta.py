@@ -41,6 +41,10 @@ def test_one_that_does_not_count_down_is_not_believed(second: float) -> None:
     assert heard((10, 30), (40, second)) is None
 
 
+def test_one_that_stands_still_is_not_believed_even_when_little_time_has_passed() -> None:
+    assert heard((0, 100), (5, 100)) is None
+
+
 def test_one_that_counts_down_again_is_believed_again() -> None:
     assert heard((0, 100), (40, 100), (55, 85)) == 60
 
