@@ -10,8 +10,10 @@ _SHORTEST = 10.0
 """Seconds between two questions, mostly; whoever has just come wants no more than that."""
 _CATCH_UP = 0.1
 """Seconds of a late event loop that may be made up for; more would be a burst."""
+_MARGIN = 0.9
+"""Share of the cap that is used: what is made up for stays below it, too."""
 _LOAD = 0.9
-"""Share of the cap that is planned with, so that the queue stays short."""
+"""Share of that which is planned with, so that the queue stays short."""
 
 
 class Pace:
@@ -43,7 +45,7 @@ class Pace:
         """
         if self.cap:
             in_step = now - self._next < _CATCH_UP
-            self._next = (self._next if in_step else now) + self._slowness / self.cap
+            self._next = (self._next if in_step else now) + self._slowness / (self.cap * _MARGIN)
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """One was told to ask less, which is meant for all: pause, and go on at half the pace.
@@ -69,7 +71,7 @@ class Pace:
     @property
     def load(self) -> float:
         """What all together want to ask over what they may; a pace that is slow for a minute delays nobody for ten."""
-        return self._wanted / (self.cap * _LOAD) if self.cap else 0.0
+        return self._wanted / (self.cap * _MARGIN * _LOAD) if self.cap else 0.0
 
 
 class Seat:
