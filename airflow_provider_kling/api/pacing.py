@@ -8,7 +8,7 @@ _PAUSE, _LONGEST_PAUSE, _LONGEST_WISH = 5.0, 30.0, 60.0
 _SLOWEST, _RECOVERY = 8.0, 0.9
 _SHORTEST = 10.0
 """Seconds between two questions, mostly; whoever has just come wants no more than that."""
-_CATCH_UP = 0.1
+_CATCH_UP = 0.05
 """Seconds of a late event loop that may be made up for; more would be a burst."""
 _MARGIN = 0.9
 """Share of the cap that is used: what is made up for stays below it, too."""
