@@ -1,7 +1,7 @@
 """The wire: a sync and an async client made by one builder, and the download of a finished video.
 
-This is the only module that imports httpx. The POST is sent once, whatever happens: no retry, no redirect, and
-every failure is told apart as "never sent" (`Unreachable`) or "perhaps bought" (`SubmitUncertain`).
+httpx is imported here, in `lanes` and in `environment` only. The POST is sent once, whatever happens: no retry, no
+redirect, and every failure is told apart as "never sent" (`Unreachable`) or "perhaps bought" (`SubmitUncertain`).
 """
 
 from __future__ import annotations
