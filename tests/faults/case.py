@@ -138,6 +138,10 @@ class Case:
         """Wait until the task has begun anew."""
         self.world.until(f"{self.name}: the second attempt", lambda: self.tasks()[0]["try_number"] > 1, timeout)
 
+    def until_log_says(self, line: str) -> None:
+        """Wait until a line is in the log."""
+        self.world.until(f"{self.name}: {line!r} in its log", lambda: line in self.log())
+
     def until_asked_again(self) -> None:
         """Wait for one more question about the render."""
         asked = self.simulator.polls

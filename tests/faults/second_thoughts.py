@@ -89,6 +89,7 @@ def marked_failed_while_rendering(case: Case) -> None:
     case.until_waiting()
     case.mark_failed()
     case.ends("failed")
+    case.until_log_says("this API has no cancel")  # the triggerer notices a second or two later
     case.clear()
     case.until_second_attempt()
 
