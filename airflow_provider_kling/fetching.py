@@ -14,17 +14,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from airflow_provider_kling.api.client import open_video
 from airflow_provider_kling.api.downloads import OtherVideo
 from airflow_provider_kling.api.errors import KlingError, VideoUnavailable
+from airflow_provider_kling.api.video import open_video
 from airflow_provider_kling.mp4 import check_mp4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from airflow_provider_kling.api.client import Download
     from airflow_provider_kling.api.models import Render
+    from airflow_provider_kling.api.video import Download
 
 log = logging.getLogger(__name__)
 

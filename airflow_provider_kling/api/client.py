@@ -1,7 +1,7 @@
-"""The wire: a sync and an async client made by one builder, and the download of a finished video.
+"""The wire: a sync and an async client made by one builder.
 
-httpx is imported here, in `lanes` and in `environment` only. The POST is sent once, whatever happens: no retry, no
-redirect, and every failure is told apart as "never sent" (`Unreachable`) or "perhaps bought" (`SubmitUncertain`).
+The POST is sent once, whatever happens: no retry, no redirect, and every failure is told apart as "never sent"
+(`Unreachable`) or "perhaps bought" (`SubmitUncertain`). Nobody outside of `api` imports httpx.
 """
 
 from __future__ import annotations
@@ -9,18 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode
 
-import httpcore
 import httpx
 
 from airflow_provider_kling import __version__
-from airflow_provider_kling.api.account import Account, is_loopback
 from airflow_provider_kling.api.answers import Answer
-from airflow_provider_kling.api.downloads import Piece, range_headers, read_answer, unpacked
 from airflow_provider_kling.api.environment import may_use_proxy, ssl_context, usable_environment
 from airflow_provider_kling.api.errors import (
     AuthenticationFailed,
@@ -29,29 +24,25 @@ from airflow_provider_kling.api.errors import (
     PollFailed,
     SubmitUncertain,
     Unreachable,
-    VideoUnavailable,
     classify_poll,
     classify_submit,
 )
 from airflow_provider_kling.api.lanes import Lanes, opener
 from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo, check_model
 from airflow_provider_kling.api.quiet import quiet
+from airflow_provider_kling.api.watchdog import watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_provider_kling.api.account import Account
 
 Transport = httpx.BaseTransport
 _CONNECT_TIMEOUT = 10.0
 _MAX_ANSWER_BYTES = 1 << 18
-_MAX_REDIRECTS = 5
 MAX_CONNECTIONS = 100
 """Of an async client; more questions at once wait for one."""
 _LONGEST_WORDS = 300
 _QUOTED = re.compile(r"""\b(bytearray\(|b\\?['"]).*""", re.DOTALL)
 """What the server sent, as parsers quote it: a piece of it may hold the end of a link or of a key."""
-_GULP = 1 << 20
-MAX_DOWNLOAD_SECONDS = 3600.0
-"""A link lives no longer, so no download needs to."""
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -202,7 +193,7 @@ class KlingClient(_Wire):
     def _exchange(self, request: httpx.Request) -> Answer | Exception:
         """The answer, or what broke; returned, so that no exception of ours drags the request and its key along."""
         try:
-            with quiet(), _watchdog(self._http, 2 * self.account.timeout):
+            with quiet(), watchdog(self._http, 2 * self.account.timeout):
                 response = self._http.send(request, stream=True)
                 with contextlib.closing(response):
                     body = bytearray()
@@ -273,113 +264,3 @@ def _take(body: bytearray, chunk: bytes) -> None:
     body += chunk
     if len(body) > _MAX_ANSWER_BYTES:
         raise httpx.ReadError("the answer is longer than any answer of this API")
-
-
-@contextlib.contextmanager
-def _watchdog(http: httpx.Client, seconds: float) -> Iterator[None]:
-    """Close a client that is still busy after so long: httpx's own time-outs start anew with every byte."""
-    bitten = threading.Event()
-
-    def bite() -> None:
-        bitten.set()
-        http.close()
-
-    timer = threading.Timer(seconds, bite)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if bitten.is_set():
-            raise httpx.ReadTimeout(f"it drips in, and was not whole after {seconds:g} s") from error
-        raise
-    finally:
-        timer.cancel()
-
-
-@dataclass(frozen=True)
-class Download:
-    """A video on its way.
-
-    :param piece: which part of it
-    :param chunks: the bytes, in pieces as they come
-    """
-
-    piece: Piece
-    chunks: Iterator[bytes]
-
-
-@contextlib.contextmanager
-def open_video(
-    url: str,
-    *,
-    have: int = 0,
-    etag: str | None = None,
-    timeout: float = 60.0,
-    transport: httpx.BaseTransport | None = None,
-) -> Iterator[Download]:
-    """Open a signed link; no key is sent, and only https is followed (http on this machine, for the simulator).
-
-    :param url: the link
-    :param have: bytes that are here already and need not come again; default 0
-    :param etag: the ETag that came with them
-    :param timeout: seconds without a byte before the download is given up; default 60
-    :param transport: an httpx transport to send through, for tests; default: the network
-    :raises VideoUnavailable: when the file host refuses or the download breaks; messages never hold the link
-    """
-    # httpcore asks the socket for 64 KiB at a time, which costs as much CPU as all the rest of a download
-    httpcore.HTTP11Connection.READ_NUM_BYTES = _GULP
-    limits = httpx.Timeout(timeout, connect=_CONNECT_TIMEOUT)
-    trust_env = not is_loopback(download_host(url))
-    with (
-        httpx.Client(verify=ssl_context(), transport=transport, timeout=limits, trust_env=trust_env) as http,
-        quiet(),
-    ):
-        try:
-            with _watchdog(http, 2 * timeout):  # headers that drip in are no answer
-                response, piece = _follow(http, url, have, etag)
-            with contextlib.closing(response), _watchdog(http, MAX_DOWNLOAD_SECONDS):
-                coding = response.headers.get("content-encoding", "identity")
-                yield Download(piece, iter(()) if piece.ends else unpacked(response.iter_raw(), coding))
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, RuntimeError) as error:
-            raise VideoUnavailable(f"the download broke off ({type(error).__name__})") from None
-
-
-def _follow(http: httpx.Client, url: str, have: int, etag: str | None) -> tuple[httpx.Response, Piece]:
-    for _ in range(_MAX_REDIRECTS + 1):
-        host = download_host(url)
-        response = http.send(http.build_request("GET", url, headers=range_headers(have, etag)), stream=True, auth=None)
-        try:
-            if piece := read_answer(response.status_code, dict(response.headers), have=have, etag=etag):
-                return response, piece
-        except VideoUnavailable:
-            response.close()
-            raise
-        response.close()
-        if not response.has_redirect_location:
-            raise VideoUnavailable(
-                f"the file host {host} answered with HTTP {response.status_code}",
-                http_status=response.status_code,
-            )
-        before, url = url, _join(url, response.headers["location"])
-        if before.lower().startswith("https:") and url.lower().startswith("http:"):  # not even to this machine
-            raise VideoUnavailable(f"the file host {host} redirects from https to http: not followed")
-    raise VideoUnavailable(f"the file host {host} redirects more than {_MAX_REDIRECTS} times")
-
-
-def _join(url: str, location: str) -> str:
-    with contextlib.suppress(ValueError):
-        return urljoin(url, location)
-    return location
-
-
-def download_host(url: str) -> str:
-    """The host of a link that may be followed."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        raise VideoUnavailable("the link to the video is no URL") from None
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise VideoUnavailable(f"the link to the video on {host!r} is not https: not followed")
-    return host

@@ -10,8 +10,8 @@ _SHORTEST = 10.0
 """Seconds between two questions, mostly; whoever has just come wants no more than that."""
 _CATCH_UP = 0.05
 """Seconds of a late event loop that may be made up for; more would be a burst."""
-_MARGIN = 0.9
-"""Share of the cap that is used: what is made up for stays below it, too."""
+_MARGIN = 0.8
+"""Share of the cap that is used: neither what is made up for nor a network that bunches questions may exceed it."""
 _LOAD = 0.9
 """Share of that which is planned with, so that the queue stays short."""
 

@@ -18,9 +18,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_kling.api.answers import TASK_ID
-from airflow_provider_kling.api.client import download_host
 from airflow_provider_kling.api.errors import InvalidConnection, KlingError, PollFailed
 from airflow_provider_kling.api.models import RenderStatus
+from airflow_provider_kling.api.video import download_host
 from airflow_provider_kling.hooks.kling import KlingHook
 from airflow_provider_kling.links import PAGE, KlingVideoLink, VideoAddress
 from airflow_provider_kling.plugins.pages import HEADERS, Page, describe

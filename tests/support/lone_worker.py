@@ -14,8 +14,9 @@ import pytest
 
 from airflow_provider_kling import fetching
 from airflow_provider_kling.api.account import Account
-from airflow_provider_kling.api.client import Download, KlingClient, open_video
+from airflow_provider_kling.api.client import KlingClient
 from airflow_provider_kling.api.errors import VideoUnavailable
+from airflow_provider_kling.api.video import Download, open_video
 from airflow_provider_kling.saving import save
 from airflow_provider_kling.targets import Target
 

@@ -13,8 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from sources import Downloads, Store
 
 from airflow_provider_kling import fetching
-from airflow_provider_kling.api.client import Download
 from airflow_provider_kling.api.downloads import Piece
+from airflow_provider_kling.api.video import Download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

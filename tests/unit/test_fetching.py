@@ -13,10 +13,10 @@ import pytest
 from films import film
 
 from airflow_provider_kling import fetching
-from airflow_provider_kling.api.client import Download
 from airflow_provider_kling.api.downloads import Piece
 from airflow_provider_kling.api.errors import AuthenticationFailed, KlingError, PollFailed, VideoUnavailable
 from airflow_provider_kling.api.models import Render, RenderStatus
+from airflow_provider_kling.api.video import Download
 from airflow_provider_kling.fetching import Fetched, Hopeless, ask_for_link, fetch, patiently
 
 if TYPE_CHECKING:

@@ -129,7 +129,7 @@ def test_only_the_api_imports_httpx() -> None:
         for path, module in MODULES.items()
         if any(name.partition(".")[0] == "httpx" for name in imports(path, annotations=False))
     }
-    assert who == {f"{NAME}.api.{part}" for part in ("client", "environment", "lanes")}
+    assert who == {f"{NAME}.api.{part}" for part in ("client", "environment", "lanes", "video", "watchdog")}
 
 
 @pytest.mark.parametrize("part", ["operators", "transfers"])

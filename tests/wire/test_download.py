@@ -10,9 +10,9 @@ import pytest
 from sockets import closed_port, listening, read_request
 
 from airflow_provider_kling import fetching
-from airflow_provider_kling.api.client import open_video
 from airflow_provider_kling.api.errors import PollFailed, VideoUnavailable
 from airflow_provider_kling.api.models import Render, RenderStatus
+from airflow_provider_kling.api.video import open_video
 from airflow_provider_kling.fetching import ask_for_link
 from airflow_provider_kling.mp4 import check_mp4
 from airflow_provider_kling.saving import Saved, save

@@ -15,10 +15,10 @@ from sockets import listening, read_request
 from tls import Https
 
 from airflow_provider_kling import fetching
-from airflow_provider_kling.api import client
-from airflow_provider_kling.api.client import open_video
+from airflow_provider_kling.api import video as video_module
 from airflow_provider_kling.api.errors import VideoUnavailable
 from airflow_provider_kling.api.models import Render, RenderStatus
+from airflow_provider_kling.api.video import Download, open_video
 from airflow_provider_kling.saving import save
 from airflow_provider_kling.simulator import KlingSimulator, faults
 from airflow_provider_kling.targets import Target
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from airflow_provider_kling.api.client import Download
 
     Ask = Callable[[], Render]
 
@@ -129,7 +127,7 @@ class TestHttps:
     def test_a_video_comes_over_it(
         self, https: Https, target: Path, long_film: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client, "ssl_context", lambda: https.client)
+        monkeypatch.setattr(video_module, "ssl_context", lambda: https.client)
         with listening(https.script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + long_film)) as server:
             brings(lambda: self.link(server.port), target, long_film)
 
@@ -138,7 +136,7 @@ class TestHttps:
         self, ask: Ask, kling_simulator: KlingSimulator, https: Https, *, target: Path, scheme: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        monkeypatch.setattr(client, "ssl_context", lambda: https.client)
+        monkeypatch.setattr(video_module, "ssl_context", lambda: https.client)
         place = str(ask().video_url).replace("http", scheme, 1)
         answer = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
         with listening(https.script(answer)) as server:
@@ -262,7 +260,7 @@ class TestRoom:
         @contextlib.contextmanager
         def open_unread(*args: Any, **kwargs: Any) -> Iterator[Download]:
             with open_video(*args, **kwargs) as video:
-                yield client.Download(video.piece, untouched())
+                yield Download(video.piece, untouched())
 
         monkeypatch.setattr(fetching, "open_video", open_unread)
 

@@ -17,10 +17,11 @@ from cryptography.x509.oid import NameOID
 from sockets import closed_port, listening, read_request
 
 from airflow_provider_kling.api.account import Account
-from airflow_provider_kling.api.client import AsyncKlingClient, KlingClient, open_video
+from airflow_provider_kling.api.client import AsyncKlingClient, KlingClient
 from airflow_provider_kling.api.environment import ssl_context
 from airflow_provider_kling.api.errors import InvalidConnection, PollFailed, Unreachable, VideoUnavailable
 from airflow_provider_kling.api.models import TextToVideo
+from airflow_provider_kling.api.video import open_video
 
 if TYPE_CHECKING:
     import socket

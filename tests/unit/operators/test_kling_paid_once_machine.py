@@ -23,7 +23,7 @@ from workers import Steps, WorkersStore
 
 from airflow_provider_kling import fetching
 from airflow_provider_kling._compat import AirflowRescheduleException
-from airflow_provider_kling.api import client, waiting
+from airflow_provider_kling.api import client, video, waiting
 from airflow_provider_kling.api.errors import KlingError
 from airflow_provider_kling.api.models import DEFAULT_MODEL, TextToVideo
 from airflow_provider_kling.api.waiting import Outcome, Verdict, Watch
@@ -355,7 +355,8 @@ def kept_client(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(KlingRenderTrigger, "wait", wait)
     monkeypatch.setattr(KlingTextToVideoOperator, "log", logging.getLogger(__name__))
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
-    monkeypatch.setattr(client, "_watchdog", lambda *_: nullcontext())
+    for module in (client, video):
+        monkeypatch.setattr(module, "watchdog", lambda *_: nullcontext())
     monkeypatch.setattr(fetching, "_PAUSES", ())
     for name in ("MAX_REFUSED_KEYS", "MAX_QUESTIONS_WITHOUT_LINK"):
         monkeypatch.setattr(waiting, name, 2)

@@ -12,8 +12,8 @@ import pytest
 from airflow.sdk import BaseHook
 from fastapi.testclient import TestClient
 
-from airflow_provider_kling.api.client import open_video
 from airflow_provider_kling.api.models import TextToVideo
+from airflow_provider_kling.api.video import open_video
 from airflow_provider_kling.hooks.kling import KlingHook
 from airflow_provider_kling.links import VideoAddress
 from airflow_provider_kling.plugins import video
