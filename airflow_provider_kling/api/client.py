@@ -28,7 +28,7 @@ from airflow_provider_kling.api.errors import (
     classify_submit,
 )
 from airflow_provider_kling.api.lanes import Lanes, opener
-from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, TextToVideo, check_model
+from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, RenderStatus, TextToVideo, check_model
 from airflow_provider_kling.api.quiet import quiet
 from airflow_provider_kling.api.watchdog import watchdog
 
@@ -40,6 +40,7 @@ _CONNECT_TIMEOUT = 10.0
 _MAX_ANSWER_BYTES = 1 << 18
 MAX_CONNECTIONS = 100
 """Of an async client; more questions at once wait for one."""
+_MOST_QUESTIONS_KEPT = 5000
 _LONGEST_WORDS = 300
 _QUOTED = re.compile(r"""\b(bytearray\(|b\\?['"]).*""", re.DOTALL)
 """What the server sent, as parsers quote it: a piece of it may hold the end of a link or of a key."""
@@ -88,17 +89,24 @@ class _Wire:
             raise InvalidConnection(f"has base URL {account.base_url!r}: it is no URL") from None
         self._task_result = self._async.join("task-result")
         self._account = account
+        self._questions: dict[str, httpx.Request] = {}
 
     def _submit_request(self, request: TextToVideo, model: str) -> httpx.Request:
         check_model(model)
         return self._request("POST", self._async.join(model), json=request.body())
 
     def _poll_request(self, task_id: str) -> httpx.Request:
+        """The question about a render; kept, as it will be asked a dozen times."""
+        if found := self._questions.get(task_id):
+            return found
+        if len(self._questions) >= _MOST_QUESTIONS_KEPT:
+            self._questions.clear()
         try:
             query = urlencode({"task_id": task_id}).encode()
         except UnicodeError:
             raise PollFailed(f"{task_id!r} is no id that the API could know.", task_id=task_id) from None
-        return self._request("GET", self._task_result.copy_with(query=query))
+        question = self._request("GET", self._task_result.copy_with(query=query))
+        return self._questions.setdefault(task_id, question)
 
     def _request(self, method: str, url: httpx.URL, **kwargs: Any) -> httpx.Request:
         return httpx.Request(method, url, headers=self._headers, extensions=self._extensions, **kwargs)
@@ -114,6 +122,8 @@ class _Wire:
         if error:
             raise error
         render = Render.read(answer.json or {}, task_id=task_id)
+        if render.reason is None and render.status is not RenderStatus.OTHER:  # no words of the service's in it
+            return render
         reason, status = (answer.words(text) if text else text for text in (render.reason, render.raw_status))
         return render.model_copy(update={"reason": reason and reason[:500], "raw_status": status and status[:100]})
 
