@@ -80,6 +80,16 @@ class Durations:
         due = _between(age, self._ages, self._due) + 1
         return min(max(_between(due, self._due, self._ages) - age, _SHORTEST), _LONGEST)
 
+    def expected(self, age: float) -> float | None:
+        """The age at which one in two of those that still run now will have ended; None when too little is known.
+
+        :param age: seconds since its submit
+        """
+        if not self._ages or age >= self._ages[-1]:
+            return None
+        left = _between(age, self._ages, _LEFT)
+        return _between(-left / 2, [-share for share in _LEFT], self._ages)
+
     def _fit(self) -> None:
         """Expectation maximisation: without those that still run, which will take longer, all would seem short."""
         every = len(self._running) // _LOOKED_AT + 1

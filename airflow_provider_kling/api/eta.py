@@ -33,6 +33,10 @@ class Eta:
             self._believed = self._confirmed = eta < promised and moved <= promised / 2
         self._told = (now, eta)
 
+    def end(self) -> float | None:
+        """Epoch seconds at which the render is ready; None when there is no word to be believed."""
+        return sum(self._told) if self._told and self._believed else None
+
     def delay(self) -> float | None:
         """Seconds from the answer to the next question; None when there is no word to be believed."""
         if self._told is None or not self._believed:

@@ -75,8 +75,10 @@ def _not_blank(value: Any) -> Any:
 
 
 def _encodable(value: str) -> str:
-    """A lone surrogate can't travel as UTF-8; better told here than half-way through the submit."""
+    """No lone surrogate travels as UTF-8, and PostgreSQL takes no NUL into an XCom: better told before the purchase."""
     value.encode()
+    if "\0" in value:
+        raise ValueError("NUL")
     return value
 
 

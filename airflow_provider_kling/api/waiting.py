@@ -119,6 +119,14 @@ class Watch:
         delay = max(delay * self._jitter(), min(self._retry_after or 0.0, _LONGEST_WISH))
         return self._in_time(delay, now)
 
+    def expected_end(self, now: float) -> float | None:
+        """Epoch seconds at which it should be finished; None when neither the service nor its like say anything.
+
+        :param now: epoch seconds
+        """
+        learned = self.durations.expected(max(0.0, now - self.submitted_at))
+        return self._eta.end() or (learned and self.submitted_at + learned)
+
     def _usual_delay(self, age: float) -> float:
         learned = self.durations.delay(age)
         if learned is not None:

@@ -25,11 +25,13 @@ from airflow_provider_kling.api.models import DEFAULT_MODEL, Render, RenderStatu
 from airflow_provider_kling.api.waiting import Verdict, Watch
 from airflow_provider_kling.hooks.asking import Asker
 from airflow_provider_kling.hooks.sharing import durations_of, shared_client
+from airflow_provider_kling.hooks.telling import Teller
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_kling.api.client import Transport
+    from airflow_provider_kling.hooks.telling import Tell
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,13 @@ class KlingHook(BaseHook):
             return await shared.get_render(task_id)
 
     async def await_render(
-        self, *, task_id: str, submitted_at: float, deadline: float, like: str | None = None
+        self,
+        *,
+        task_id: str,
+        submitted_at: float,
+        deadline: float,
+        like: str | None = None,
+        tell: Tell | None = None,
     ) -> Verdict:
         """Ask until the render is over or the deadline has passed: the one poll loop of this package.
 
@@ -133,10 +141,11 @@ class KlingHook(BaseHook):
         :param submitted_at: epoch seconds of the submit
         :param deadline: epoch seconds at which waiting ends
         :param like: label of the render's kind, to learn from and teach its like; default None: nothing is known of it
+        :param tell: told how the render stands, a few times; default None: nobody listens
         """
         durations = durations_of(like)
         watch = Watch(submitted_at=submitted_at, deadline=deadline, started_at=time.time(), durations=durations)
-        logbook = _Logbook(task_id, watch)
+        logbook, teller = _Logbook(task_id, watch), Teller(tell)
         try:
             patience = max(0.0, deadline - time.time())
             async with Asker(self.kling_conn_id, self.aaccount, patience=patience) as asker:
@@ -151,6 +160,8 @@ class KlingHook(BaseHook):
                     if verdict := watch.see(answer, now):
                         metrics.render_over(verdict.outcome, seconds=now - submitted_at, like=like)
                         return verdict
+                    if isinstance(answer, Render):
+                        teller.hear(answer, expected=watch.expected_end(now), now=now)
                     delay = watch.next_delay(now)
         finally:
             durations.forget(watch)

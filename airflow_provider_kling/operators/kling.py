@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_kling.api.models import Shot, TextToVideo
     from airflow_provider_kling.api.waiting import Verdict
+    from airflow_provider_kling.card import Display
     from airflow_provider_kling.hooks.kling import KlingHook
-    from airflow_provider_kling.ledger import Decision, Ledger, OnClear, OnUncertainSubmit, Record, Refuse
+    from airflow_provider_kling.ledger import Decision, Ledger, OnClear, OnUncertainSubmit
 
 _BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow ends the deferral, should the trigger never report."""
@@ -124,25 +125,33 @@ class KlingTextToVideoOperator(BaseOperator):
         :returns: the manifest
         :raises KlingException: one of `airflow_provider_kling.exceptions`
         """
+        from airflow_provider_kling.card import Display
+
+        with Display(self, context) as display:
+            return display.done(self._execute(context, display))
+
+    def _execute(self, context: Context, display: Display) -> dict[str, Any]:
         from airflow_provider_kling import metrics
         from airflow_provider_kling.exceptions import VideoUnavailable
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, reconsider
+        from airflow_provider_kling.manifest import request_fields
         from airflow_provider_kling.operators.delivery import deliver_again
+        from airflow_provider_kling.operators.earlier import look, refuse
         from airflow_provider_kling.operators.purchase import buy
 
         hook, ledger = self._hook(), Ledger(context)
         refusal = self._decide(ledger, fingerprint="")
         if isinstance(refusal, Refuse):  # whatever the inputs are: nobody may hear first that nothing was paid
-            self._refuse(refusal, ledger)
+            refuse(self, refusal, ledger)
         try:
             request, fingerprint = check_complete(self, hook, context, ledger.record, cleared=ledger.cleared)
         except VideoUnavailable:  # a paid render is at stake: its id is needed now
-            self._push(context, ledger)
+            self._push(context, ledger, display)
             raise
         decision = self._decide(ledger, fingerprint=fingerprint)
         assert not isinstance(decision, Refuse)
         if isinstance(decision, Reuse):
-            self._push(context, ledger)
+            self._push(context, ledger, display)
             if decision.record.fingerprint != fingerprint:
                 self.log.warning(
                     "The inputs have changed since render %s was delivered; it is delivered again as it is. A clear "
@@ -153,19 +162,21 @@ class KlingTextToVideoOperator(BaseOperator):
         verdict: Verdict | None = None
         described: TextToVideo | None = request
         if isinstance(decision, Reattach):
-            decision, verdict = reconsider(decision, self._look(decision.record))
+            decision, verdict = reconsider(decision, look(self, hook, decision.record))
+        if isinstance(decision, Reattach) and decision.record.fingerprint not in {"", fingerprint}:
+            self.log.warning("The inputs have changed since it was rendered; it is delivered as it is.")
+            described = None
+        if described:
+            display.note(model=self.model, **request_fields(described))
         if isinstance(decision, Reattach):
-            if decision.record.fingerprint not in {"", fingerprint}:
-                self.log.warning("The inputs have changed since it was rendered; it is delivered as it is.")
-                described = None
             ledger.advance(decision.record.phase)
             metrics.reattached(model=self.model)
         else:
             buy(self, hook, context, ledger, request, decision=decision, fingerprint=fingerprint)
-        self._push(context, ledger)
+        self._push(context, ledger, display)
         if verdict is None:
-            verdict = self._wait(ledger, request)
-        return self._finish(context, verdict, ledger, described)
+            verdict = self._wait(ledger, request, display)
+        return self._finish(context, verdict, ledger, described, display)
 
     def execute_complete(
         self,
@@ -185,14 +196,17 @@ class KlingTextToVideoOperator(BaseOperator):
         :returns: the manifest
         :raises KlingException: when the render did not end with a video
         """
+        from airflow_provider_kling.card import Display
         from airflow_provider_kling.ledger import Ledger
         from airflow_provider_kling.triggers.kling import read_event
 
         task_id, verdict = read_event(event)
-        ledger = Ledger(context, resumed=True)
-        ledger.follow(task_id, submitted_at=submitted_at, generation=generation, fingerprint=fingerprint)
-        self.render_id = task_id
-        return self._finish(context, verdict, ledger, request_bought(self, self._hook(), ledger.record))
+        with Display(self, context, resumed=True) as display:
+            ledger = Ledger(context, resumed=True)
+            ledger.follow(task_id, submitted_at=submitted_at, generation=generation, fingerprint=fingerprint)
+            self.render_id = task_id
+            request = request_bought(self, self._hook(), ledger.record)
+            return display.done(self._finish(context, verdict, ledger, request, display))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Turn Airflow's own deferral timeout, which comes a little after ours, or a broken trigger into a timeout.
@@ -203,6 +217,7 @@ class KlingTextToVideoOperator(BaseOperator):
         """
         from airflow_provider_kling._compat import TaskDeferralError, TaskDeferralTimeout
         from airflow_provider_kling.api.waiting import Outcome, Verdict
+        from airflow_provider_kling.card import Display
         from airflow_provider_kling.exceptions import waiting_failed
         from airflow_provider_kling.ledger import Ledger
 
@@ -213,7 +228,8 @@ class KlingTextToVideoOperator(BaseOperator):
             task_id = (ledger.record and ledger.record.task_id) or self._pushed_id(context)
             in_time = "in time " if isinstance(error, TaskDeferralTimeout) else ""
             verdict = Verdict(Outcome.TIMED_OUT, f"the triggerer did not report {in_time}how it stands: {error}")
-            raise waiting_failed(verdict, task_id, retry=ledger.retry) from None
+            with Display(self, context, resumed=True):
+                raise waiting_failed(verdict, task_id, retry=ledger.retry) from None
 
     def on_kill(self) -> None:
         """Say what stopping means; there is no cancel in this API."""
@@ -241,37 +257,7 @@ class KlingTextToVideoOperator(BaseOperator):
             on_clear=self.on_clear,
         )
 
-    def _refuse(self, refusal: Refuse, ledger: Ledger) -> NoReturn:
-        from airflow_provider_kling.api.errors import SubmitUncertain
-        from airflow_provider_kling.api.waiting import Outcome, Verdict
-        from airflow_provider_kling.exceptions import submit_failed, waiting_failed
-
-        if refusal.moderated:
-            self.render_id = refusal.moderated.task_id
-            verdict = Verdict(Outcome.CONTENT_REJECTED, "an earlier attempt was told so")
-            raise waiting_failed(verdict, str(refusal.moderated.task_id), retry=ledger.retry)
-        earlier = "An earlier attempt submitted and did not learn or record the answer."
-        adopt = "If its log names a render, KlingRenderSensor can fetch it by that id."
-        raise submit_failed(SubmitUncertain(f"{earlier} {adopt}"))
-
-    def _look(self, record: Record) -> Verdict | None:
-        """Ask once how the render stands that this task has bought; None while it goes on or can't be asked for."""
-        from airflow_provider_kling.api.errors import KlingError, RenderNotFound
-        from airflow_provider_kling.api.waiting import Outcome, Verdict, judge
-        from airflow_provider_kling.ledger import Phase
-
-        self.log.info("This task has bought render %s already: going on with it.", record.task_id)
-        rendered = Verdict(Outcome.SUCCEEDED) if record.phase is Phase.RENDERED else None
-        try:
-            return judge(self._hook().get_render(str(record.task_id))) or rendered
-        except RenderNotFound as error:
-            # of a finished render, and in the service's own words: a proxy's 404 page means nothing
-            return Verdict(Outcome.LOST, error.reason) if rendered and error.reason else rendered
-        except KlingError as error:
-            self.log.warning("%s", error.message)
-            return rendered
-
-    def _push(self, context: Context, ledger: Ledger) -> None:
+    def _push(self, context: Context, ledger: Ledger, display: Display) -> None:
         """Hand out the render's id; Airflow forgets it at each attempt, and a paid render never fails of it."""
         self.render_id = ledger.record.task_id if ledger.record else None
         if self.do_xcom_push and ledger.record:
@@ -279,8 +265,9 @@ class KlingTextToVideoOperator(BaseOperator):
                 context["ti"].xcom_push(key="task_id", value=ledger.record.task_id)
             except Exception:
                 self.log.exception("Could not push task_id %s as XCom; the task goes on.", ledger.record.task_id)
-        if self.render_id:
+        if self.render_id and ledger.record:
             push_link(self, context["ti"])
+            display.bought(self.render_id, submitted_at=ledger.record.submitted_at)
 
     def _pushed_id(self, context: Context) -> str | None:
         """What this attempt has pushed; the only memory before Airflow 3.3."""
@@ -289,7 +276,7 @@ class KlingTextToVideoOperator(BaseOperator):
             return str(ti.xcom_pull(task_ids=self.task_id, key="task_id", map_indexes=ti.map_index) or "") or None
         return None
 
-    def _wait(self, ledger: Ledger, request: TextToVideo) -> Verdict:
+    def _wait(self, ledger: Ledger, request: TextToVideo, display: Display) -> Verdict:
         """Wait for the render in the triggerer (this raises TaskDeferred), or here."""
         from airflow_provider_kling.triggers.kling import KlingRenderTrigger
 
@@ -313,10 +300,10 @@ class KlingTextToVideoOperator(BaseOperator):
                 },
                 timeout=timedelta(seconds=self.patience + _BACKSTOP),
             )
-        return asyncio.run(trigger.wait())
+        return asyncio.run(trigger.wait(tell=display.tell))
 
     def _finish(
-        self, context: Context, verdict: Verdict, ledger: Ledger, request: TextToVideo | None
+        self, context: Context, verdict: Verdict, ledger: Ledger, request: TextToVideo | None, display: Display
     ) -> dict[str, Any]:
         """Deliver the video, or raise what became of the render; either way the record says so."""
         from airflow_provider_kling.api.waiting import Outcome
@@ -327,6 +314,7 @@ class KlingTextToVideoOperator(BaseOperator):
         task_id = str(ledger.record and ledger.record.task_id)
         if verdict.outcome is Outcome.SUCCEEDED:
             ledger.advance(Phase.RENDERED)
+            display.finished()
             return deliver(self, self._hook(), context, ledger, task_id=task_id, request=request)
         if verdict.outcome in {Outcome.FAILED, Outcome.CONTENT_REJECTED, Outcome.LOST}:
             ledger.advance(Phase.FAILED, moderated=verdict.outcome is Outcome.CONTENT_REJECTED)

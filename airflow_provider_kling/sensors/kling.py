@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kling.api.waiting import Verdict
+    from airflow_provider_kling.card import Display
     from airflow_provider_kling.hooks.kling import KlingHook
 
 _BACKSTOP = 300.0
@@ -55,6 +56,13 @@ class KlingRenderSensor(BaseSensorOperator):
         :returns: the manifest
         :raises KlingException: when the render did not end with a video
         """
+        from airflow_provider_kling.card import Display
+
+        with Display(self, context) as display:
+            manifest = self._execute(context, display)
+            return display.done(manifest) if manifest else None
+
+    def _execute(self, context: Context, display: Display) -> Any:
         from airflow_provider_kling.api.errors import AuthenticationFailed, InvalidConnection, InvalidRequest
         from airflow_provider_kling.api.models import check_task_id
         from airflow_provider_kling.api.waiting import Outcome
@@ -67,6 +75,7 @@ class KlingRenderSensor(BaseSensorOperator):
             self._hook().account()
         except (InvalidRequest, InvalidConnection) as error:
             raise submit_failed(error) from None
+        display.bought(task_id)
         if not self.deferrable:
             return super().execute(context)
         with contextlib.suppress(AuthenticationFailed):  # the trigger reads the connection again before it gives up
@@ -93,10 +102,12 @@ class KlingRenderSensor(BaseSensorOperator):
         :param event: what the trigger fired
         :returns: the manifest
         """
+        from airflow_provider_kling.card import Display
         from airflow_provider_kling.triggers.kling import read_event
 
         self.render_id, verdict = read_event(event)
-        return self._finish(verdict)
+        with Display(self, context, resumed=True) as display:
+            return display.done(self._finish(verdict))
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once.

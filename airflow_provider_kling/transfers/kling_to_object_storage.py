@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_kling.card import Display
     from airflow_provider_kling.hooks.kling import KlingHook
     from airflow_provider_kling.targets import Target
 
@@ -70,6 +71,12 @@ class KlingToObjectStorageOperator(BaseOperator):
         :raises RenderFailed: when the render did not end with a video
         :raises VideoUnavailable: when it could not be fetched or published now; a retry tries again
         """
+        from airflow_provider_kling.card import Display
+
+        with Display(self, context) as display:
+            return display.done(self._execute(context, display))
+
+    def _execute(self, context: Context, display: Display) -> dict[str, Any]:
         from airflow_provider_kling.api.errors import VideoUnavailable
         from airflow_provider_kling.assets import hand_on, write_manifest
         from airflow_provider_kling.exceptions import not_delivered
@@ -78,6 +85,7 @@ class KlingToObjectStorageOperator(BaseOperator):
 
         target, seconds = self._check(context)
         hook, task_id = self._hook(), str(self.render_id)
+        display.bought(task_id)
         self._look(hook, task_id)
         try:
             render, saved = save(lambda: hook.get_render(task_id), target, overwrite=self.overwrite, seconds=seconds)

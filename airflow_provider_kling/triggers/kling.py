@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_kling import card
 from airflow_provider_kling.api.waiting import Outcome, Verdict
 from airflow_provider_kling.hooks.kling import KlingHook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from airflow_provider_kling.api.models import Render
+    from airflow_provider_kling.hooks.telling import Tell
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +64,26 @@ class KlingRenderTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire `{"outcome", "task_id", "reason"}`."""
-        verdict = await self.wait()
+        verdict = await self.wait(tell=self._tell)
         yield TriggerEvent({"outcome": verdict.outcome.value, "task_id": self.kling_task_id, "reason": verdict.reason})
 
-    async def wait(self) -> Verdict:
-        """Wait for the end of the render; also what a task does that waits on its worker."""
+    async def wait(self, *, tell: Tell | None = None) -> Verdict:
+        """Wait for the end of the render; also what a task does that waits on its worker.
+
+        :param tell: told how the render stands, a few times; default None: nobody listens
+        """
         return await KlingHook(self.kling_conn_id).await_render(
-            task_id=self.kling_task_id, submitted_at=self.submitted_at, deadline=self.deadline, like=self.like
+            task_id=self.kling_task_id,
+            submitted_at=self.submitted_at,
+            deadline=self.deadline,
+            like=self.like,
+            tell=tell,
         )
+
+    async def _tell(self, render: Render, expected: float | None, now: float) -> None:
+        ti = getattr(self, "task_instance", None)
+        if ti is not None:  # `dag.test()` gives none
+            await card.tell(ti, render, expected, now)
 
     async def on_kill(self) -> None:
         """Say what stopping means; there is no cancel in this API (Airflow 3.3+ calls this, also by mistake)."""

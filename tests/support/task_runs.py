@@ -41,7 +41,7 @@ __all__ = [
     "stored",
 ]
 
-RECORD = "kling_render"
+RECORD = CARD = "kling_render"
 PROMPT = "A fox in the snow"
 
 
@@ -128,6 +128,8 @@ class FakeTaskInstance:
     dag_id: str = "films"
     run_id: str = "test"
     links: dict[str, str] = field(default_factory=dict)
+    cards: list[dict[str, Any]] = field(default_factory=list)
+    """All that were shown, the newest last."""
     states: list[str | None] = field(default_factory=list)
     """Of the mapped tasks of the same task and run, by map index."""
 
@@ -140,6 +142,9 @@ class FakeTaskInstance:
         if key.startswith("_link_"):  # Airflow's own: neither data for others nor a step that matters for money
             self.links[key] = value
             return
+        if key == CARD:  # nothing is decided by it
+            self.cards.append(json.loads(json.dumps(value)))
+            return
         self.journal.write(f"xcom {key}", lambda: self.xcom.__setitem__(key, json.loads(json.dumps(value))))
 
     def xcom_pull(self, task_ids: str, *, key: str, map_indexes: int | None = None) -> Any:
@@ -147,7 +152,7 @@ class FakeTaskInstance:
         assert task_ids == self.task_id
         if map_indexes is not None:
             assert map_indexes == self.map_index
-            return {**self.xcom, **self.links}.get(key)
+            return {**self.xcom, **self.links, CARD: self.cards[-1] if self.cards else None}.get(key)
         found = [ti.xcom[key] for ti in (self, *self.siblings) if key in ti.xcom]
         return found[0] if len(found) == 1 else found
 

@@ -53,6 +53,24 @@ def test_a_prompt_becomes_a_saved_video_and_a_manifest(finish: Finish, bought: B
     assert run.xcom(key="task_id") == manifest["task_id"]
 
 
+def test_the_trigger_and_the_task_keep_its_card_up_to_date(finish: Finish) -> None:
+    run = finish("ok")
+    assert run.succeeded()
+    card, manifest = run.xcom(key="kling_render"), run.xcom()
+    assert card["rendering_at"], "only the trigger sees it rendering"
+    assert card["saved_at"]
+    assert {name: card[name] for name in manifest if name != "finished_at"} == {
+        name: value for name, value in manifest.items() if name != "finished_at"
+    }
+
+
+def test_the_card_of_a_failed_render_says_why_and_what_to_do(finish: Finish) -> None:
+    card = finish("moderated_output").xcom(key="kling_render")
+    assert card["status"] == "TASK_STATUS_FAILED"
+    assert "refused by moderation" in card["failure"]
+    assert "a clear buys a new render" in card["failure"]
+
+
 def test_the_task_was_deferred_and_the_log_tells_the_story(finish: Finish) -> None:
     log = finish("ok").log()
     assert "Pausing task as DEFERRED" in log
@@ -72,7 +90,7 @@ def test_waiting_on_the_worker_ends_the_same(finish: Finish, bought: Bought) -> 
 def test_without_xcom_push_nothing_is_pushed(finish: Finish) -> None:
     run = finish("no_xcom")
     assert run.succeeded()
-    for key in ("return_value", "task_id"):
+    for key in ("return_value", "task_id", "kling_render"):
         with pytest.raises(RestError, match="404"):
             run.xcom(key=key)
 

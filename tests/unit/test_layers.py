@@ -90,6 +90,7 @@ def test_there_is_something_to_look_at() -> None:
         ("saving", ["api", "fetching", "metrics", "targets"]),
         ("claims", ["targets"]),
         ("manifest", ["api", "saving"]),
+        ("card", ["_compat", "api", "exceptions", "manifest"]),
         ("assets", ["_compat", "manifest", "saving", "targets"]),
         ("ledger", ["api", "_compat", "exceptions"]),
         ("retry_policy", ["exceptions", "ledger"]),
@@ -97,10 +98,22 @@ def test_there_is_something_to_look_at() -> None:
         ("exceptions", ["api", "_compat"]),
         (
             "transfers",
-            ["api", "assets", "claims", "exceptions", "hooks", "links", "manifest", "saving", "targets", "transfers"],
+            [
+                "api",
+                "assets",
+                "card",
+                "claims",
+                "exceptions",
+                "hooks",
+                "links",
+                "manifest",
+                "saving",
+                "targets",
+                "transfers",
+            ],
         ),
         ("links", ["_compat"]),
-        ("plugins", ["api", "hooks", "links", "plugins"]),
+        ("plugins", ["api", "card", "hooks", "links", "plugins"]),
     ],
 )
 def test_a_part_knows_only_its_own_circle(part: str, may_know: list[str]) -> None:

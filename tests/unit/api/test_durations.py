@@ -88,3 +88,21 @@ def test_a_service_that_has_become_faster_is_noticed() -> None:
 def test_whatever_was_seen_a_delay_is_of_ten_to_a_hundred_and_fifty_seconds(took: list[float], age: float) -> None:
     delay = taught(*took).delay(age)
     assert delay is None or 10 <= delay <= 150
+
+
+def test_nobody_knows_when_the_first_ones_will_be_done() -> None:
+    assert taught(*sample(4, 240)).expected(0) is None
+
+
+def test_a_new_render_is_expected_to_take_as_long_as_its_like_took() -> None:
+    assert taught(*sample(200, 240)).expected(0) == pytest.approx(240, rel=0.15)
+
+
+def test_one_that_runs_for_longer_is_expected_later_and_at_last_not_at_all() -> None:
+    durations = taught(*sample(200, 240))
+    ages = range(0, 900, 10)
+    expected = [durations.expected(age) for age in ages]
+    known = [end for end in expected if end is not None]
+    assert known == sorted(known)
+    assert all(end > age for end, age in zip(known, ages, strict=False))
+    assert expected[-1] is None

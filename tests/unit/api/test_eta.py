@@ -53,3 +53,12 @@ def test_one_that_counts_down_again_is_believed_again() -> None:
 def test_whatever_it_says_the_next_question_comes_within_a_minute(words: list[tuple[float, float | None]]) -> None:
     delay = heard(*sorted(words, key=lambda word: word[0]))
     assert delay is None or 5 <= delay <= 60
+
+
+def test_it_tells_the_end_as_long_as_it_is_believed() -> None:
+    eta = Eta()
+    assert eta.end() is None
+    eta.hear(60, 1000)
+    assert eta.end() == 1060
+    eta.hear(60, 1030)
+    assert eta.end() is None

@@ -70,6 +70,7 @@ BAD_INPUT = [
     ),
     pytest.param({**PROMPT, "seed": 1}, ["seed", "no such field", "negative_prompt, duration"], id="unknown field"),
     pytest.param({"prompt": "a \ud800 fox"}, [r"prompt='a \ud800 fox'", "must be a text"], id="lone surrogate"),
+    pytest.param({"prompt": "a \0 fox"}, ["prompt=", "must be a text"], id="NUL"),
     pytest.param({**PROMPT, "negative_prompt": "\udfff"}, ["negative_prompt=", "must be a text"], id="surrogate in no"),
 ]
 

@@ -263,3 +263,19 @@ class TestLearning:
     def test_an_end_outside_of_the_wait_is_not_believed(self, finished_at: float) -> None:
         done = DONE.model_copy(update={"finished_at": finished_at})
         assert not self.wiser(lambda it: it.see(done, 5000), started_at=5000)
+
+
+class TestExpectedEnd:
+    def test_without_a_word_and_without_its_like_nobody_knows(self) -> None:
+        assert watch().expected_end(10) is None
+
+    def test_what_its_like_took_is_expected(self) -> None:
+        durations = Durations()
+        for seconds in (200, 220, 240, 260, 280, 300):
+            durations.learn(running=seconds, ended=seconds)
+        assert Watch(1000, DAY, 1000, durations).expected_end(1010) == pytest.approx(1240, abs=40)
+
+    def test_the_services_own_word_counts_more(self) -> None:
+        watching = watch(submitted_at=1000)
+        watching.see(render(eta=30), 1050)
+        assert watching.expected_end(1050) == 1080

@@ -199,7 +199,7 @@ def test_being_killed_while_waiting_on_the_worker_is_told_honestly(
 ) -> None:
     operator = task_run.operator(deferrable=False)
 
-    async def killed(_: KlingRenderTrigger) -> None:
+    async def killed(_: KlingRenderTrigger, **__: object) -> None:
         operator.on_kill()
         raise KeyboardInterrupt
 

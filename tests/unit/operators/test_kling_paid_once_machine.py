@@ -347,7 +347,7 @@ def kept_client(kling_simulator: KlingSimulator, monkeypatch: pytest.MonkeyPatch
     """All is real but what would only cost time: waiting, new connections, log lines."""
     kept = KeptClient(KlingHook().account())
 
-    async def wait(trigger: KlingRenderTrigger) -> Verdict:
+    async def wait(trigger: KlingRenderTrigger, **_: object) -> Verdict:
         return kept.watch(trigger)
 
     monkeypatch.setattr(KlingHook, "account", lambda _: kept.account)
