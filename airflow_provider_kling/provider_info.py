@@ -38,6 +38,31 @@ _CONNECTION = {
     },
 }
 
+_CONFIG = {
+    "kling": {
+        "description": "The pages of the Kling provider in Airflow's UI.",
+        "options": {
+            "enable_ui": {
+                "description": "Whether the API server has the gallery of renders, the player on a task instance's "
+                'page, and the page behind the link "Video".',
+                "version_added": "0.1.0",
+                "type": "boolean",
+                "example": None,
+                "default": "True",
+            },
+            "preview_roots": {
+                "description": "Folders whose saved videos may be played in the UI by whoever may read the XComs of "
+                "their DAG, divided by commas or line breaks; none when empty. Object storage is read by the API "
+                "server, with the Airflow connection named before the @.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "s3://aws_default@bucket/videos, file:///data/videos",
+                "default": "",
+            },
+        },
+    }
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe this provider; found by Airflow through the entry point `apache_airflow_provider`."""
@@ -66,5 +91,6 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "connection-types": [_CONNECTION],
         "extra-links": ["airflow_provider_kling.links.KlingVideoLink"],
+        "config": _CONFIG,
         "cli": ["airflow_provider_kling.cli.get_kling_commands"],
     }

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.exceptions import HTTPException
 
 from airflow_provider_kling.api.answers import TASK_ID
 from airflow_provider_kling.api.errors import InvalidConnection, KlingError, PollFailed
@@ -34,10 +32,10 @@ if TYPE_CHECKING:
 _PATIENCE = 20.0
 """Seconds that a person waits for a page."""
 
-app = FastAPI(openapi_url=None)
+router = APIRouter()
 
 
-@app.get(PAGE, dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.XCOM))])
+@router.get(PAGE, dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.XCOM))])
 async def video(asked: Annotated[VideoAddress, Depends()]) -> Response:
     """Lead to the video, or say why there is none.
 
@@ -63,22 +61,6 @@ async def video(asked: Annotated[VideoAddress, Depends()]) -> Response:
         answer = PollFailed(f"no answer within {_PATIENCE:.0f} s", task_id=asked.render_id)
     page = describe(answer, asked)
     return HTMLResponse(page.html(), page.status, headers=HEADERS)
-
-
-@app.exception_handler(HTTPException)
-async def _refused(_: Request, error: HTTPException) -> Response:
-    """Airflow's own refusals, for people."""
-    if error.status_code == HTTPStatus.UNAUTHORIZED:
-        return _show(HTTPStatus.UNAUTHORIZED, "Please sign in", "Sign in to Airflow, then open this page again.")
-    if error.status_code == HTTPStatus.FORBIDDEN:
-        text = "Seeing the video needs the permission to read the XComs of its DAG."
-        return _show(HTTPStatus.FORBIDDEN, "You may not see this", text)
-    return _show(HTTPStatus(error.status_code), "There is no such page", "Open the link from the task's page.")
-
-
-@app.exception_handler(RequestValidationError)
-async def _incomplete(_: Request, __: RequestValidationError) -> Response:
-    return _show(HTTPStatus.BAD_REQUEST, "The link is not complete", "Open it from the task's page.")
 
 
 def _show(status: HTTPStatus, title: str, text: str) -> Response:

@@ -17,6 +17,7 @@ from airflow_provider_kling.api.video import open_video
 from airflow_provider_kling.hooks.kling import KlingHook
 from airflow_provider_kling.links import VideoAddress
 from airflow_provider_kling.plugins import video
+from airflow_provider_kling.plugins.app import app
 from airflow_provider_kling.simulator import faults
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ ADDRESS = VideoAddress(
 @pytest.fixture
 def stranger() -> TestClient:
     """Somebody without a session."""
-    return TestClient(video.app, follow_redirects=False)
+    return TestClient(app, follow_redirects=False)
 
 
 @pytest.fixture
 def client(stranger: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """Somebody whom Airflow lets in."""
-    (route,) = (route for route in video.app.routes if getattr(route, "path", "") == "/video")
+    (route,) = (route for route in app.routes if getattr(route, "path", "") == "/video")
     (guard,) = route.dependencies  # type: ignore[attr-defined]
-    monkeypatch.setitem(video.app.dependency_overrides, guard.dependency, lambda: None)
+    monkeypatch.setitem(app.dependency_overrides, guard.dependency, lambda: None)
     with stranger:
         yield stranger
 

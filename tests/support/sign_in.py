@@ -1,0 +1,42 @@
+"""People with a session at Airflow's API server, and what they may see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.api_fastapi import app as airflow_app
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class PerDag(SimpleAuthManager):
+    """Airflow's own, with a list of DAGs for each person: the role's name is the DAG whose XComs may be read."""
+
+    def is_authorized_dag(
+        self,
+        *,
+        method: Any,
+        user: SimpleAuthManagerUser,
+        access_entity: DagAccessEntity | None = None,
+        details: Any = None,
+    ) -> bool:
+        return (method, access_entity) == ("GET", DagAccessEntity.XCOM) and details.id == user.role
+
+
+def sign_in(dag_id: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The cookie of somebody who may read the XComs of one DAG.
+
+    :param dag_id: the DAG
+    :param monkeypatch: puts Airflow's own auth manager back
+    """
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of the tests, which is long enough for HS512" * 2)
+    manager: SimpleAuthManager = PerDag()  # type: ignore[no-untyped-call]
+    if hasattr(airflow_app, "_AuthManagerState"):
+        monkeypatch.setattr(airflow_app._AuthManagerState, "instance", manager)
+    else:  # Airflow 3.1
+        monkeypatch.setattr(airflow_app, "auth_manager", manager)
+    return {"_token": manager.generate_jwt(SimpleAuthManagerUser(username="ann", role=dag_id))}
