@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,7 @@ def _has_task_state_store() -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-events", action="store_true", help="the whole fault table, not only its quick rows")
+    parser.addoption("--pictures", type=Path, help="a folder for pictures of the pages in Airflow's UI; default: none")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -40,6 +40,7 @@ class LocalAirflow(AirflowRest):
     :param parallelism: tasks at the same time, default 8
     :param database_url: SQLAlchemy address of the metadata database, default SQLite in `home`
     :param triggerers: number of triggerers, default 1; the second is called `triggerer-2`
+    :param prefix: path below which it is served, such as `/airflow`, default none
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class LocalAirflow(AirflowRest):
         parallelism: int = 8,
         database_url: str | None = None,
         triggerers: int = 1,
+        prefix: str = "",
     ) -> None:
         api_port, closed_port = _free_ports(2)
-        super().__init__(base_url=f"http://127.0.0.1:{api_port}")
+        super().__init__(base_url=f"http://127.0.0.1:{api_port}{prefix}")
         self.home = home.resolve()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._guardian: sessions.Guardian | None = None

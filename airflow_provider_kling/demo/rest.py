@@ -167,12 +167,13 @@ class AirflowRest:
         raise AssertionError("unreachable")
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        connection = http.client.HTTPConnection(urlsplit(self.base_url).netloc, timeout=120)
+        base = urlsplit(self.base_url)
+        connection = http.client.HTTPConnection(base.netloc, timeout=120)
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            connection.request(method, f"{base.path}{path}", None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:

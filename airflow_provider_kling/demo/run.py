@@ -90,7 +90,10 @@ def _perform(conf: dict[str, Any], folder: Path, *, keep: bool) -> None:
     simulated = KlingSimulator(render_seconds=RENDER_SECONDS, speed=speed, eta=True)
     with _throw_away_home() as home, simulated as simulator:
         say(f"simulated Highway API at {simulator.base_url}; starting Airflow ...")
-        env = {"AIRFLOW_CONN_KLING_DEFAULT": simulator.connection_json}
+        env = {
+            "AIRFLOW_CONN_KLING_DEFAULT": simulator.connection_json,
+            "AIRFLOW__KLING__PREVIEW_ROOTS": str(Path(conf["save_to"]).parent),
+        }
         with LocalAirflow(home=home, dags_folder=folder, env=env) as airflow:
             say(f"Airflow is healthy at {airflow.base_url}")
             airflow.wait_for_dag(DAG_ID)
@@ -102,7 +105,8 @@ def _perform(conf: dict[str, Any], folder: Path, *, keep: bool) -> None:
             say(f"saved {manifest['saved_to']}")
             print(f"\n{_summary(manifest, simulator, worker)}", flush=True)
             if keep:
-                print(f"\nAirflow's UI: {airflow.base_url} (no password: you are admin). Ctrl-C stops it.", flush=True)
+                gallery = f"{airflow.base_url}/plugin/kling-renders"
+                print(f"\nSee it in Airflow's UI: {gallery} (no password: you are admin). Ctrl-C stops it.", flush=True)
                 signal.pause()
 
 
