@@ -1,6 +1,7 @@
 """All measurements, one after the other, or those that are named.
 
-python benchmarks/run.py [imports | peers | growth | outage | questions | submitting | download | slots | campaign ...]
+python benchmarks/run.py [imports | peers | growth | outage | questions | submitting | download | slots | campaign |
+                          gallery ...]
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ TOPICS = {
     "download": ["download.py"],
     "slots": ["real_airflow.py slots"],
     "campaign": ["real_airflow.py campaign"],
+    "gallery": ["gallery.py"],
 }
 
 

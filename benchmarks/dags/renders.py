@@ -1,4 +1,4 @@
-"""The DAGs that benchmarks/real_airflow.py runs; their conf says how many renders, and where videos go."""
+"""The DAGs that the benchmarks with a real Airflow run; their conf says how many renders, and where videos go."""
 
 from __future__ import annotations
 
@@ -30,3 +30,6 @@ with DAG(dag_id="slots", **SETTINGS):
 
 with DAG(dag_id="campaign", **SETTINGS):
     KlingTextToVideoOperator.partial(task_id="render", **VIDEO).expand(prompt=prompts())
+
+with DAG(dag_id="one", **SETTINGS):
+    KlingTextToVideoOperator(task_id="render", prompt="A red kettle whistles in a sunlit kitchen", **VIDEO)
