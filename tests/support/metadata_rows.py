@@ -1,4 +1,4 @@
-"""A metadata database with runs and task instances, and people who may read some of its DAGs."""
+"""A metadata database with runs and task instances."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow import settings
-from airflow.api_fastapi import app as airflow_app
-from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
-from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.models import import_all_models
 from airflow.models.base import Base
 from airflow.models.dag import DagModel
@@ -70,7 +67,7 @@ class MetadataRows:
         key: str = "kling_render",
         link: Any = None,
     ) -> dict[str, Any]:
-        """A task instance that has pushed a card; returns whose it is.
+        """A task instance that has pushed a card, in place of an earlier one; returns whose it is.
 
         :param card: the XCom, taken as it is
         :param dag_id: of the task instance
@@ -83,6 +80,8 @@ class MetadataRows:
         """
         whose = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
         with self.session.begin() as session:
+            for table in (XComModel, TaskInstance):
+                session.execute(delete(table).filter_by(**whose))
             links = {"_link_KlingVideoLink": link} if link else {}
             self._push_all(session, [(whose, state, {key: card, **links})])
         return whose
@@ -138,25 +137,3 @@ class MetadataRows:
 def _task_instance(whose: dict[str, Any], state: str | None) -> dict[str, Any]:
     plain = {"pool": "default_pool", "pool_slots": 1, "max_tries": 0, "try_number": 1, "operator": "x"}
     return {**whose, **plain, "state": state}
-
-
-class PerDag(SimpleAuthManager):
-    """Airflow's own, with a list of DAGs for each person in place of a role."""
-
-    def is_authorized_dag(self, *, user: SimpleAuthManagerUser, details: Any = None, **_: Any) -> bool:
-        return details is None or details.id is None or details.id in (user.role or "").split()
-
-
-def sign_in(*dag_ids: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The cookie of somebody who may read some DAGs and their XComs.
-
-    :param dag_ids: the DAGs
-    :param monkeypatch: puts Airflow's own auth manager back
-    """
-    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of the tests, which is long enough for HS512" * 2)
-    manager = PerDag()  # type: ignore[no-untyped-call]
-    if hasattr(airflow_app, "_AuthManagerState"):
-        monkeypatch.setattr(airflow_app._AuthManagerState, "instance", manager)
-    else:  # Airflow 3.1
-        monkeypatch.setattr(airflow_app, "auth_manager", manager)
-    return {"_token": manager.generate_jwt(SimpleAuthManagerUser(username="ann", role=" ".join(dag_ids)))}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from films import film as make_film
-from metadata import RUN
 
 if TYPE_CHECKING:
     import httpx
     from fastapi.testclient import TestClient
 
 FILM = make_film(3_000_000)
-ASKED: dict[str, Any] = {"dag_id": "films", "run_id": RUN, "task_id": "render", "map_index": -1}
+ASKED: dict[str, Any] = {"dag_id": "films", "run_id": "run", "task_id": "render", "map_index": -1}
 SECRET = "top secret, and none of the caller's business"
 
 

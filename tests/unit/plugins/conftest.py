@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from films import film as make_film
-from metadata import MetadataDatabase
 from metadata_rows import MetadataRows, make_tables
 from players import FILM, SECRET
 from postgres import PostgreSQL, find_binaries
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
-
-
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetadataDatabase:
-    return MetadataDatabase(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -54,15 +48,15 @@ def app() -> FastAPI:
 
 
 @pytest.fixture
-def stranger(app: FastAPI, database: MetadataDatabase, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+def stranger(app: FastAPI, rows: MetadataRows, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """Somebody without a session."""
-    sign_in("films", monkeypatch)
+    sign_in("films", monkeypatch=monkeypatch)
     return TestClient(app)
 
 
 @pytest.fixture
-def cookies(database: MetadataDatabase, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    return sign_in("films", monkeypatch)
+def cookies(rows: MetadataRows, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    return sign_in("films", monkeypatch=monkeypatch)
 
 
 @pytest.fixture
@@ -73,9 +67,9 @@ def client(app: FastAPI, cookies: dict[str, str]) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def saved(folder: Path, database: MetadataDatabase) -> Path:
+def saved(folder: Path, rows: MetadataRows) -> Path:
     """The video that the task has saved."""
-    database.push({"saved_to": str(folder / "fox.mp4")})
+    rows.push({"saved_to": str(folder / "fox.mp4")})
     return folder / "fox.mp4"
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from metadata_rows import MetadataRows, sign_in
+from sign_in import sign_in
 
 from airflow_provider_kling.plugins.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from metadata_rows import MetadataRows
 
 STATIC = files("airflow_provider_kling.plugins").joinpath("static")
 PAGES = ("/gallery", "/player")

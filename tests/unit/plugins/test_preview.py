@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from logs import Logs
-    from metadata import MetadataDatabase
+    from metadata_rows import MetadataRows
     from sources import Store
 
     from airflow_provider_kling.plugins.roots import Root
@@ -134,37 +134,35 @@ def test_it_is_never_compressed_on_the_way(client: TestClient, saved: Path) -> N
         ("no type", "no type.mp4"),
     ],
 )
-def test_its_name_stays_a_name(
-    client: TestClient, folder: Path, database: MetadataDatabase, name: str, told: str
-) -> None:
+def test_its_name_stays_a_name(client: TestClient, folder: Path, rows: MetadataRows, name: str, told: str) -> None:
     (folder / name).write_bytes(FILM)
-    database.push({"saved_to": str(folder / name)})
+    rows.push({"saved_to": str(folder / name)})
     assert play(client).headers["content-disposition"] == f"inline; filename*=UTF-8''{quote(told, safe='')}"
 
 
-def test_each_copy_of_a_mapped_task_has_its_own(client: TestClient, saved: Path, database: MetadataDatabase) -> None:
+def test_each_copy_of_a_mapped_task_has_its_own(client: TestClient, saved: Path, rows: MetadataRows) -> None:
     other = make_film(5_000, seed=7)
     (saved.parent / "other.mp4").write_bytes(other)
-    database.push({"saved_to": str(saved.parent / "other.mp4")}, map_index=3)
+    rows.push({"saved_to": str(saved.parent / "other.mp4")}, map_index=3)
     assert play(client, asked={"map_index": 3}).content == other
     assert play(client).content == FILM
     assert play(client, asked={"map_index": 4}).status_code == 404
 
 
-def test_a_link_within_the_folder_is_followed(client: TestClient, saved: Path, database: MetadataDatabase) -> None:
+def test_a_link_within_the_folder_is_followed(client: TestClient, saved: Path, rows: MetadataRows) -> None:
     (saved.parent / "2026").mkdir()
     (saved.parent / "2026" / "latest.mp4").symlink_to("../fox.mp4")
     (saved.parent / "this year").symlink_to("2026")
-    database.push({"saved_to": str(saved.parent / "this year" / "latest.mp4")})
+    rows.push({"saved_to": str(saved.parent / "this year" / "latest.mp4")})
     assert play(client).content == FILM
 
 
 def test_a_folder_that_is_a_link_itself_is_fine(
-    client: TestClient, saved: Path, database: MetadataDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, saved: Path, rows: MetadataRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "link").symlink_to(saved.parent)
     monkeypatch.setenv("AIRFLOW__KLING__PREVIEW_ROOTS", str(tmp_path / "link"))
-    database.push({"saved_to": str(tmp_path / "link" / "fox.mp4")})
+    rows.push({"saved_to": str(tmp_path / "link" / "fox.mp4")})
     assert play(client).content == FILM
 
 
@@ -177,9 +175,9 @@ def test_without_a_session_there_is_nothing_to_see(stranger: TestClient, saved: 
 
 @pytest.mark.parametrize("dag_id", ["other", "", "~", "FILMS"])
 def test_who_may_not_see_the_dag_sees_none_of_its_videos(
-    app: FastAPI, saved: Path, database: MetadataDatabase, monkeypatch: pytest.MonkeyPatch, dag_id: str
+    app: FastAPI, saved: Path, rows: MetadataRows, monkeypatch: pytest.MonkeyPatch, dag_id: str
 ) -> None:
-    with TestClient(app, cookies=sign_in(dag_id, monkeypatch)) as client:
+    with TestClient(app, cookies=sign_in(dag_id, monkeypatch=monkeypatch)) as client:
         for method in ("GET", "HEAD"):
             answer = client.request(method, "/preview", params=ASKED)
             assert answer.status_code == 403
@@ -187,11 +185,11 @@ def test_who_may_not_see_the_dag_sees_none_of_its_videos(
 
 
 def test_two_dags_in_one_question_do_not_help(
-    app: FastAPI, saved: Path, database: MetadataDatabase, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, saved: Path, rows: MetadataRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Airflow checks the permission for one of them: that must be the one whose card is read."""
     asked = urlencode({**ASKED, "dag_id": "own"})
-    with TestClient(app, cookies=sign_in("own", monkeypatch)) as client:
+    with TestClient(app, cookies=sign_in("own", monkeypatch=monkeypatch)) as client:
         for query in (f"dag_id=films&{asked}", f"{asked}&dag_id=films"):
             assert client.get(f"/preview?{query}").status_code in {403, 404}
 
@@ -203,7 +201,7 @@ def test_nothing_is_sent_to_it(client: TestClient, saved: Path) -> None:
 
 def test_neither_an_answer_nor_the_log_tells_a_stores_secrets(
     client: TestClient,
-    database: MetadataDatabase,
+    rows: MetadataRows,
     object_store: Store,
     monkeypatch: pytest.MonkeyPatch,
     logs: Logs,
@@ -212,7 +210,7 @@ def test_neither_an_answer_nor_the_log_tells_a_stores_secrets(
     monkeypatch.setenv("AIRFLOW__KLING__PREVIEW_ROOTS", "s3://vault_conn@bucket/videos")
     monkeypatch.setenv("AIRFLOW_CONN_VAULT_CONN", json.dumps({"conn_type": "vault", "password": secret}))
     object_store.files.pipe_file("/bucket/videos/fox.mp4", FILM)
-    database.push({"saved_to": f"s3://somebody:{secret}@bucket/videos/fox.mp4"})
+    rows.push({"saved_to": f"s3://somebody:{secret}@bucket/videos/fox.mp4"})
     played = play(client)
     assert played.content == FILM
     object_store.files.pipe_file("/bucket/videos/fox.mp4", b"something else, and longer than that")
@@ -288,11 +286,11 @@ def test_nothing_stays_open(
     assert film._file.closed
 
 
-def test_no_refusal_leaves_anything_open(client: TestClient, saved: Path, database: MetadataDatabase) -> None:
+def test_no_refusal_leaves_anything_open(client: TestClient, saved: Path, rows: MetadataRows) -> None:
     (saved.parent / "notes.mp4").write_text(SECRET)
     (saved.parent / "folder" / "folder").mkdir(parents=True)
     for name in ("notes.mp4", "folder", "folder/folder", "folder/gone/fox.mp4", "fox.mp4/x"):
-        database.push({"saved_to": str(saved.parent / name)})
+        rows.push({"saved_to": str(saved.parent / name)})
         assert play(client).status_code == 404
     assert not [path for path in _open_files() if path.startswith(str(saved.parent))]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi.testclient import TestClient
     from logs import Logs
-    from metadata import MetadataDatabase
+    from metadata_rows import MetadataRows
 
 
 def test_without_roots_it_says_how_to_turn_it_on(
@@ -45,8 +45,8 @@ def test_only_that_task_instances_card_counts(client: TestClient, saved: Path, a
 
 
 @pytest.mark.parametrize("key", ["return_value", "kling_render2", "KLING_RENDER"])
-def test_no_other_xcom_counts(client: TestClient, folder: Path, database: MetadataDatabase, key: str) -> None:
-    database.push({"saved_to": str(folder / "fox.mp4")}, key=key)
+def test_no_other_xcom_counts(client: TestClient, folder: Path, rows: MetadataRows, key: str) -> None:
+    rows.push({"saved_to": str(folder / "fox.mp4")}, key=key)
     assert "no saved video" in refused(client)
 
 
@@ -100,7 +100,7 @@ CARDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
 def test_a_forged_card_leads_nowhere(
-    client: TestClient, folder: Path, database: MetadataDatabase, card: Any, logs: Logs
+    client: TestClient, folder: Path, rows: MetadataRows, card: Any, logs: Logs
 ) -> None:
     (folder / "folder").mkdir()
     for name, target in {
@@ -123,7 +123,7 @@ def test_a_forged_card_leads_nowhere(
         (folder / name).write_text(content)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.relpath(folder / "socket.mp4"))  # an absolute one may be too long for it
-        database.push(json.loads(json.dumps(card).replace("FOLDER", str(folder))))
+        rows.push(json.loads(json.dumps(card).replace("FOLDER", str(folder))))
         told = refused(client)
     assert "<script>" not in told
     assert str(folder) not in told
@@ -131,12 +131,12 @@ def test_a_forged_card_leads_nowhere(
 
 
 def test_a_folder_swapped_for_a_link_at_the_last_moment_leads_nowhere(
-    client: TestClient, saved: Path, database: MetadataDatabase, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, saved: Path, rows: MetadataRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at a path and its opening, whoever can write there may change it."""
     (saved.parent / "mine").mkdir()
     (saved.parent / "mine" / "fox.mp4").write_bytes(FILM)
-    database.push({"saved_to": str(saved.parent / "mine" / "fox.mp4")})
+    rows.push({"saved_to": str(saved.parent / "mine" / "fox.mp4")})
     assert play(client).status_code == 200
     look = os.path.realpath
 
@@ -168,12 +168,12 @@ def test_a_file_swapped_for_a_link_at_the_last_moment_leads_nowhere(
 
 
 def test_a_root_that_leads_to_everything_leads_nowhere(
-    client: TestClient, database: MetadataDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, rows: MetadataRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "fox.mp4").write_bytes(FILM)
     (tmp_path / "all").symlink_to("/")
     monkeypatch.setenv("AIRFLOW__KLING__PREVIEW_ROOTS", str(tmp_path / "all"))
-    database.push({"saved_to": f"{tmp_path}/all{tmp_path}/fox.mp4"})
+    rows.push({"saved_to": f"{tmp_path}/all{tmp_path}/fox.mp4"})
     refused(client)
 
 
@@ -183,10 +183,10 @@ SEGMENTS = st.sampled_from(["..", ".", "", "secret", "fox.mp4", "folder out", "%
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(segments=st.lists(SEGMENTS, max_size=5))
 def test_whatever_a_card_says_only_the_film_comes_out(
-    client: TestClient, saved: Path, database: MetadataDatabase, segments: list[str]
+    client: TestClient, saved: Path, rows: MetadataRows, segments: list[str]
 ) -> None:
     if not (saved.parent / "folder out").is_symlink():
         (saved.parent / "folder out").symlink_to("../secret")
-    database.push({"saved_to": "/".join([str(saved.parent), *segments])})
+    rows.push({"saved_to": "/".join([str(saved.parent), *segments])})
     answer = play(client)
     assert answer.content == FILM if answer.status_code == 200 else answer.status_code == 404

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi.testclient import TestClient
-from metadata_rows import MetadataRows, sign_in
+from sign_in import sign_in
 
 from airflow_provider_kling.links import VideoAddress
 from airflow_provider_kling.plugins.app import app
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
+    from metadata_rows import MetadataRows
 
 ROUTES = ("renders", "totals", "render?dag_id=films&run_id=run&task_id=render")
 CREATED = "2026-01-01T00:00:00+00:00"
