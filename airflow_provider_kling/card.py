@@ -16,14 +16,14 @@ from asgiref.sync import sync_to_async
 from airflow_provider_kling._compat import AirflowRescheduleException, AirflowSensorTimeout
 from airflow_provider_kling.api.models import RenderStatus
 from airflow_provider_kling.exceptions import ContentRejected, KlingException, RenderFailed, RenderLost
-from airflow_provider_kling.manifest import Manifest, iso
+from airflow_provider_kling.manifest import Manifest, iso, request_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow.sdk import BaseOperator, Context
 
-    from airflow_provider_kling.api.models import Render
+    from airflow_provider_kling.api.models import Render, TextToVideo
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Card(Manifest):
     `status` is the API's word, or one of SUBMITTED (it has not said any yet), WAITING (for its turn to be submitted),
     NOT_BOUGHT and UNCERTAIN.
 
+    :param negative_prompt: what was to be avoided
+    :param cfg_scale: how close to the prompt
     :param percent: 0 to 100, as the API says it
     :param elapsed: seconds from the submit to `updated_at`
     :param expected_at: when it should be finished
@@ -52,6 +54,8 @@ class Card(Manifest):
     :param kling_conn_id: Airflow connection of type `kling`
     """
 
+    negative_prompt: str | None = None
+    cfg_scale: float | None = None
     percent: float | None = None
     elapsed: float | None = None
     expected_at: str | None = None
@@ -113,12 +117,14 @@ class Display:
         elif isinstance(error, AirflowRescheduleException) and not self._card.get("task_id"):
             self.show(status="WAITING", bought="no", **self._asked_for())
 
-    def note(self, **changes: Any) -> None:
-        """Take in what is shown with the next news.
+    def asked(self, request: TextToVideo, model: str) -> None:
+        """Take in what is asked for, to be shown with the next news.
 
-        :param changes: fields of :class:`Card`
+        :param request: what to render
+        :param model: model slug
         """
-        self._card |= changes
+        more = request.model_dump(include={"negative_prompt", "cfg_scale"})
+        self._card |= {"model": model, **request_fields(request), **more}
 
     def bought(self, task_id: str, *, submitted_at: float | None = None) -> None:
         """Show that a render is bought.

@@ -102,12 +102,12 @@ class AirflowRest:
         """
         return str(self.get(_run(dag_id, run_id))["state"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120.0) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300.0) -> str:
         """Wait for the end of a run and return its state.
 
         :param dag_id: the DAG
         :param run_id: the run
-        :param timeout: seconds, default 120; then a `TimeoutError`
+        :param timeout: seconds, default 300; then a `TimeoutError`
         """
         deadline = time.monotonic() + timeout
         while (state := self.run_state(dag_id, run_id)) not in FINISHED:

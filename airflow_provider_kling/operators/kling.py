@@ -134,7 +134,6 @@ class KlingTextToVideoOperator(BaseOperator):
         from airflow_provider_kling import metrics
         from airflow_provider_kling.exceptions import VideoUnavailable
         from airflow_provider_kling.ledger import Ledger, Reattach, Refuse, Reuse, reconsider
-        from airflow_provider_kling.manifest import request_fields
         from airflow_provider_kling.operators.delivery import deliver_again
         from airflow_provider_kling.operators.earlier import look, refuse
         from airflow_provider_kling.operators.purchase import buy
@@ -167,7 +166,7 @@ class KlingTextToVideoOperator(BaseOperator):
             self.log.warning("The inputs have changed since it was rendered; it is delivered as it is.")
             described = None
         if described:
-            display.note(model=self.model, **request_fields(described))
+            display.asked(described, self.model)
         if isinstance(decision, Reattach):
             ledger.advance(decision.record.phase)
             metrics.reattached(model=self.model)

@@ -64,11 +64,11 @@ def _shots(value: object) -> list[dict[str, Any]] | None:
 
 
 _TEXTS = (
-    "task_id", "status", "model", "prompt", "aspect_ratio", "video_url", "video_type", "video_url_expires_at",
-    "submitted_at", "finished_at", "saved_to", "sha256", "expected_at", "rendering_at", "saved_at", "created_at",
-    "updated_at", "failure", "bought", "kling_conn_id",
+    "task_id", "status", "model", "prompt", "negative_prompt", "aspect_ratio", "video_url", "video_type",
+    "video_url_expires_at", "submitted_at", "finished_at", "saved_to", "sha256", "expected_at", "rendering_at",
+    "saved_at", "created_at", "updated_at", "failure", "bought", "kling_conn_id",
 )  # fmt: skip
-_NUMBERS = ("duration", "bytes", "percent", "elapsed")
+_NUMBERS = ("duration", "bytes", "cfg_scale", "percent", "elapsed")
 _FIELDS: dict[str, Callable[[object], Any]] = {
     **dict.fromkeys(_TEXTS, read_text),
     **dict.fromkeys(_NUMBERS, _number),

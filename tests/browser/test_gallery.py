@@ -26,7 +26,9 @@ def test_a_card_tells_what_a_person_wants_to_know(page: Page, pages: FakePages) 
     card = page.locator(".card")
     for text in ("A paper boat sails", "5 s · 16:9 · with sound", "campaign", "render [7]", "Finished", "2 min ago"):
         expect(card).to_contain_text(text)
-    expect(card).to_contain_text("s3://aws_default@acme-campaigns/spring/clip_0.mp4")
+    expect(card.locator(".store code")).to_have_text("…/spring/clip_0.mp4")
+    whole = "s3://aws_default@acme-campaigns/spring/clip_0.mp4"
+    expect(card.locator(".store code")).to_have_attribute("title", whole)
     expect(page.locator("#totals")).to_have_text("1 clip · 5 s of video · 1 finished")
 
 
@@ -58,7 +60,7 @@ def test_at_most_four_videos_are_open_at_once(page: Page, pages: FakePages) -> N
     assert 1 <= page.evaluate("window.__most") <= 4
 
 
-@pytest.mark.parametrize(("why", "words"), [("off", "turned off"), ("outside", "may not play from")])
+@pytest.mark.parametrize(("why", "words"), [("off", "Saved copies are not played here"), ("outside", "Saved outside")])
 def test_a_video_that_may_not_be_played_says_how_to_turn_it_on(
     page: Page, pages: FakePages, why: str, words: str
 ) -> None:

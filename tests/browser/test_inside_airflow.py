@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 
-TASK = "/dags/campaign/runs/manual__2026-11-01T10%3A00%3A00%2B00%3A00/tasks/render_0"
+TASK = "/dags/campaign/runs/manual__2026-11-01T10:00:00+00:00/tasks/render_0"
 
 
 def test_a_click_leads_the_whole_airflow_page_to_the_task(page: Page, pages: FakePages) -> None:

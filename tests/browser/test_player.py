@@ -43,6 +43,17 @@ def test_the_player_follows_a_render(page: Page, pages: FakePages) -> None:
     expect(page.locator(".progress")).to_be_hidden()
 
 
+@pytest.mark.parametrize(("zone", "hour"), [("UTC", "12"), ("Asia/Tokyo", "21"), ("no such zone", None)])
+def test_times_are_of_the_zone_that_is_chosen_in_airflow(
+    page: Page, pages: FakePages, *, zone: str, hour: str | None
+) -> None:
+    pages.renders = [finished(0, submitted_at="2026-01-01T12:34:56+00:00")]
+    page.add_init_script(f"localStorage.setItem('timezone', {json.dumps(json.dumps(zone))})")
+    page.goto(f"{pages.airflow}/kling/{player(finished(0))}")
+    hour = hour or page.evaluate("String(new Date('2026-01-01T12:34:56Z').getHours()).padStart(2, '0')")
+    expect(page.locator(".timeline li").first).to_contain_text(f"2026-01-01 {hour}:34:56")
+
+
 def test_a_task_without_a_render_gets_a_quiet_line(page: Page, pages: FakePages) -> None:
     page.goto(f"{pages.airflow}/kling/{player(finished(0))}")
     expect(page.locator("#player")).to_have_text("This task instance has no Kling render.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.demo.local_airflow import LocalAirflow
     from airflow_provider_kling.simulator import KlingSimulator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 
 LINKED = {("mapped", 0), ("mapped", 1), ("on_worker", -1)}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.demo.local_airflow import LocalAirflow
     from airflow_provider_kling.simulator import KlingSimulator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 
 OF_MODEL = "model=kling-v3.0-4k-t2v"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.demo.local_airflow import LocalAirflow
     from airflow_provider_kling.simulator import KlingSimulator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 
 NEEDLES = (KEY.encode(), WRONG_KEY.encode())
 

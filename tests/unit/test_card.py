@@ -43,8 +43,8 @@ def a_render(status: RenderStatus = RenderStatus.PROCESSING, **fields: Any) -> R
 def test_it_has_the_shape_of_the_manifest_and_a_little_more() -> None:
     assert list(Card.model_fields)[: len(Manifest.model_fields)] == list(Manifest.model_fields)
     assert set(Card.model_fields) - set(Manifest.model_fields) == {
-        "percent", "elapsed", "expected_at", "rendering_at", "saved_at", "created_at", "updated_at", "failure",
-        "bought", "kling_conn_id",
+        "negative_prompt", "cfg_scale", "percent", "elapsed", "expected_at", "rendering_at", "saved_at", "created_at",
+        "updated_at", "failure", "bought", "kling_conn_id",
     }  # fmt: skip
 
 
@@ -106,10 +106,12 @@ def test_an_end_is_an_end(fields: dict[str, Any], *, over: bool) -> None:
 @pytest.mark.usefixtures("impatient")
 class TestTheOperatorsCard:
     def test_it_is_shown_at_the_submit_and_at_the_end(self, task_run: TaskRun, tmp_path: Path) -> None:
-        manifest = task_run.attempt(save_to=str(tmp_path / "fox.mp4"), duration=8, sound=True)
+        wish = {"duration": 8, "sound": True, "negative_prompt": "people", "cfg_scale": 0.7}
+        manifest = task_run.attempt(save_to=str(tmp_path / "fox.mp4"), **wish)
         bought, finished, done = task_run.ti.cards
         assert (bought["status"], bought["task_id"], bought["bought"]) == ("SUBMITTED", manifest["task_id"], "yes")
         assert (bought["prompt"], bought["duration"], bought["sound"]) == ("A fox in the snow", 8, True)
+        assert (bought["negative_prompt"], bought["cfg_scale"]) == ("people", 0.7)
         assert bought["kling_conn_id"] == "kling_default"
         assert bought["saved_to"] is bought["saved_at"] is None
         assert finished["status"] == "TASK_STATUS_SUCCEED"

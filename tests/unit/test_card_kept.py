@@ -9,6 +9,7 @@ import pytest
 from task_runs import FakeTaskInstance
 
 from airflow_provider_kling._compat import AirflowRescheduleException, AirflowSensorTimeout
+from airflow_provider_kling.api.models import TextToVideo
 from airflow_provider_kling.card import Display, updated
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def test_a_sensor_that_ran_out_of_time_says_so(task_run: TaskRun) -> None:
 
 def test_long_words_are_cut_and_what_was_asked_for_stays(task_run: TaskRun) -> None:
     display = Display(task_run.operator(prompt="now"), task_run.context())
-    display.note(prompt="then", task_id="t")
+    display.asked(TextToVideo(prompt="then"), "a model")
+    display.bought("t")
     with pytest.raises(AirflowSensorTimeout), display:
         raise AirflowSensorTimeout("x" * 9999)
     assert task_run.ti.cards[-1]["failure"] == "x" * 2500

@@ -100,7 +100,9 @@ function whereNodes({ dag_display_name, dag_id, task_id, map_index }) {
 
 function storeNodes(path) {
   if (!path) return [];
-  return [make("code", { text: path, title: path }), copyButton("where it is saved", () => path)];
+  const end = path.split("/").slice(-2).join("/"); // all begin alike
+  const short = end.length < path.length ? `…/${end}` : path;
+  return [make("code", { text: short, title: path }), copyButton("where it is saved", () => path)];
 }
 
 function linkNodes(render, source) {

@@ -2,7 +2,7 @@
 
 import { mirrorQuery } from "./airflow.js";
 import { make, renew } from "./dom.js";
-import { now } from "./time.js";
+import { now, unzoned, zoned } from "./time.js";
 import { asTime } from "./values.js";
 import { ourUrl, readQuery } from "./urls.js";
 
@@ -128,13 +128,11 @@ function write(inputs, filter) {
   inputs.clear.hidden = !isFiltered(filter);
 }
 
-// A field for dates holds a time of this person's clock, the address one that means the same everywhere.
+// A field for dates holds a time of the person's zone, the address one that means the same everywhere.
 function fromLocal(value) {
-  return value ? new Date(value).toISOString() : "";
+  return value ? new Date(unzoned(value)).toISOString() : "";
 }
 
 function toLocal(iso) {
-  if (!iso) return "";
-  const time = new Date(iso);
-  return new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return iso ? zoned(Date.parse(iso)).slice(0, 16) : "";
 }

@@ -39,7 +39,7 @@ export function nothingFound() {
       "div",
       { class: "empty" },
       make("h2", { text: "No render matches the filter" }),
-      make("p", { text: "Choose another DAG, state or time, or clear the filter." }),
+      make("p", { text: "Choose other words, another DAG, state or time, or clear the filter." }),
     ),
   ];
 }

@@ -19,16 +19,17 @@ export function manifestText(card) {
 
 /** What was asked for and what came of it, as <dt> and <dd>. */
 export function factNodes(card) {
-  const { task_id, model, negative_prompt, duration, aspect_ratio, sound, saved_to, bytes } = asFields(card);
-  const [seconds, weight] = [asNumber(duration), asNumber(bytes)];
+  const { task_id, model, negative_prompt, duration, aspect_ratio, cfg_scale, sound, saved_to, bytes } = asFields(card);
+  const [seconds, weight, scale] = [asNumber(duration), asNumber(bytes), asNumber(cfg_scale)];
   const facts = [
     ["Avoid", asText(negative_prompt)],
     ["Length", seconds === null ? "" : span(seconds)],
     ["Aspect ratio", asText(aspect_ratio)],
+    ["cfg_scale", scale === null ? "" : String(scale)],
     ["Sound", sound === true ? "yes" : sound === false ? "no" : ""],
     ["Model", asText(model)],
     ["Size", weight === null ? "" : size(weight)],
-    ["Render", asText(task_id), "the task id"],
+    ["task_id", asText(task_id), "the task id"],
     ["Saved to", asText(saved_to), "where it is saved"],
   ];
   return facts.filter(([, text]) => text).flatMap(factPair);

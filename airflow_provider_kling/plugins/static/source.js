@@ -8,15 +8,17 @@ const NO_VIDEO = ["TASK_STATUS_FAILED", "NOT_BOUGHT", "WAITING"]; // nothing tha
 const WHY = {
   off: {
     admin: true,
-    text: "The video is saved, but playing it here is turned off.",
+    text: "Saved copies are not played here, only the service's, until its links die within the hour.",
     todo:
-      "An administrator can turn it on: set preview_roots in the section [kling] of airflow.cfg to the folder it is " +
-      "saved in, with the Airflow connection to read it through, such as s3://aws_default@bucket/videos.",
+      "An administrator can turn it on: set preview_roots in the section [kling] of airflow.cfg to the folder they are " +
+      "saved in, such as /data/videos or s3://connection@bucket/videos, and restart the API server.",
   },
   outside: {
     admin: true,
-    text: "The video is saved where this page may not play from.",
-    todo: "An administrator can add its folder to preview_roots in the section [kling] of airflow.cfg.",
+    text: "Saved outside of the folders that may be played from here.",
+    todo:
+      "An administrator can add its folder to preview_roots in the section [kling] of airflow.cfg, and restart the API " +
+      "server.",
   },
   not_saved: {
     text: "The video is not saved; the service keeps it for a while.",

@@ -34,7 +34,12 @@ export function ourUrl(route, params = {}) {
 export function taskUrl({ dag_id, run_id, task_id, map_index }) {
   const parts = ["dags", dag_id, "runs", run_id, "tasks", task_id];
   if (map_index >= 0) parts.push("mapped", map_index);
-  return `../${parts.map((part) => encodeURIComponent(part)).join("/")}`;
+  return `../${parts.map(inPath).join("/")}`;
+}
+
+// As Airflow's own links have it: what is encoded further leads there, but to a page that marks no tab as the open one.
+function inPath(part) {
+  return encodeURIComponent(part).replaceAll("%3A", ":").replaceAll("%2B", "+");
 }
 
 /** Our player: as the tab of the task instance, or as a page of its own when there is no Airflow around. */

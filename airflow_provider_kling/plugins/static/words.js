@@ -1,5 +1,6 @@
 // States, lengths, times and sizes in words.
 
+import { zoned } from "./time.js";
 import { asFields, asText } from "./values.js";
 
 const WAITING = {
@@ -24,8 +25,6 @@ export function stateOf(render) {
   return { text: Object.hasOwn(WAITING, status) ? WAITING[status] : "Rendering", tone };
 }
 
-const two = (number) => String(Math.floor(number)).padStart(2, "0");
-
 /** A length of time: "8 s", "1 min 20 s", "2 h 5 min". */
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
@@ -35,17 +34,14 @@ export function span(seconds) {
   return `${rest} s`;
 }
 
-/** A time of day on this person's clock: "14:05". */
+/** A time of day: "14:05". */
 export function clock(ms) {
-  const time = new Date(ms);
-  return `${two(time.getHours())}:${two(time.getMinutes())}`;
+  return zoned(ms).slice(11, 16);
 }
 
-/** A date and time on this person's clock, the way Airflow writes them: "2026-11-22 14:05:09". */
+/** A date and time, the way Airflow writes them: "2026-11-22 14:05:09". */
 export function moment(ms) {
-  const time = new Date(ms);
-  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  return `${day} ${clock(ms)}:${two(time.getSeconds())}`;
+  return zoned(ms).replace("T", " ");
 }
 
 /** How long ago: "just now", "3 min ago", "5 days ago"; a date after a month. */
