@@ -120,7 +120,7 @@ def task_url(airflow: GuardedAirflow, dag_id: str, run_id: str, task_id: str = "
     :param map_index: of the task instance
     """
     mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-    return f"{airflow.base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}{mapped}"
+    return f"{airflow.base_url}/dags/{dag_id}/runs/{quote(run_id, safe=':+')}/tasks/{task_id}{mapped}"
 
 
 def player_url(airflow: GuardedAirflow, **where: Any) -> str:
